@@ -1,0 +1,26 @@
+"""The nouns, one module for each family; import them from here."""
+
+from __future__ import annotations
+
+from agents.models.agents import Agent, Heartbeat, Instance, Minute, Run, RunState, Status
+from agents.models.alerts import AlertTarget, Attempt, Outbox
+from agents.models.audit import AuditEntry
+from agents.models.entries import Effect, Entry, FailureGroup, Kind, Quarantine
+from agents.models.incidents import (
+    Cause,
+    Command,
+    Decision,
+    Incident,
+    IncidentState,
+    Owner,
+    Pause,
+    PauseState,
+)
+from agents.models.people import Membership, Project, Role, Scope, SignInLink, Token, User
+
+__all__ = [
+    "Agent", "AlertTarget", "Attempt", "AuditEntry", "Cause", "Command", "Decision", "Effect", "Entry",
+    "FailureGroup", "Heartbeat", "Incident", "IncidentState", "Instance", "Kind", "Membership", "Minute",
+    "Outbox", "Owner", "Pause", "PauseState", "Project", "Quarantine", "Role", "Run", "RunState", "Scope",
+    "SignInLink", "Status", "Token", "User",
+]  # fmt: skip

@@ -1,0 +1,133 @@
+"""Agents, their instances and runs.
+
+Identity is (agent, instance): epoch, account, pause and commands belong to the instance. A run is one
+life of an instance's process; the server numbers its epoch at register, and the writer with an older
+one is fenced: what it had spooled still arrives, marked late, and moves nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from agents.models.people import Project
+
+
+class Status(models.TextChoices):
+    """What an agent is, highest first; the page shows one, never three flags."""
+
+    RESTORING = "restoring"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    BLOCKED = "blocked"
+    SILENT = "silent"
+    HEALING = "healing"
+    PROBATION = "probation"
+    RUNNING = "running"
+    IDLE = "idle"
+
+
+class Agent(models.Model):
+    """What a developer named; its status is the highest of its instances'."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="agents")
+    name = models.CharField(max_length=63)
+    status = models.CharField(max_length=10, choices=Status, default=Status.IDLE)
+    status_since = models.DateTimeField(default=timezone.now)
+    version = models.BigIntegerField(default=0)
+    about = models.CharField(max_length=500, blank=True)
+    owner = models.CharField(max_length=200, blank=True)
+    runbook = models.CharField(max_length=500, blank=True)
+    while_paused = models.CharField(max_length=500, blank=True)
+    heal = models.BooleanField(default=True)
+    max_consecutive = models.PositiveIntegerField(default=3)
+    max_hourly = models.PositiveIntegerField(default=10)
+    every_s = models.FloatField(null=True)
+    grace_s = models.FloatField(null=True)
+    due_at = models.DateTimeField(null=True)
+    unattended_since = models.DateTimeField(default=timezone.now)
+    bars = models.TextField(default="", blank=True)
+    bars_until = models.DateTimeField(null=True)
+    last_good = models.UUIDField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_agent_a_name")]
+        indexes = [models.Index(fields=["project", "status", "name"], name="agents_by_status")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Instance(models.Model):
+    """A worker of an agent. `account` is the budget arithmetic's state (sickbay.budget.Account as JSON)."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="instances")
+    name = models.CharField(max_length=63, default="main")
+    status = models.CharField(max_length=10, choices=Status, default=Status.IDLE)
+    status_since = models.DateTimeField(default=timezone.now)
+    doing = models.CharField(max_length=200, blank=True)
+    doing_since = models.DateTimeField(null=True)
+    epoch = models.BigIntegerField(default=0)
+    commands_version = models.BigIntegerField(default=0)
+    account = models.JSONField(default=dict)
+    consecutive = models.PositiveIntegerField(default=0)
+    hourly = models.PositiveIntegerField(default=0)
+    live = models.BooleanField(default=False)
+    gone_since = models.DateTimeField(null=True)
+    blocked_since = models.DateTimeField(null=True)
+    transients = models.PositiveIntegerField(default=0)
+    refused_starts = models.PositiveIntegerField(default=0)
+    host = models.CharField(max_length=200, blank=True)
+    pid = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "name"], name="one_instance_a_name")]
+        indexes = [models.Index(fields=["live"], name="instances_live", condition=models.Q(live=True))]
+
+
+class Heartbeat(models.Model):
+    """When an instance was last heard of. Apart from its instance, so that a beat is a HOT update."""
+
+    instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True)
+    last_seen = models.DateTimeField(default=timezone.now)
+
+
+class RunState(models.TextChoices):
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    VANISHED = "vanished"
+
+
+class Run(models.Model):
+    """One life of an instance's process. `acked` and `gaps` decide what is new (services/ingest)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="runs")
+    epoch = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=10, choices=RunState, default=RunState.RUNNING)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    acked = models.BigIntegerField(default=0)
+    gaps = models.JSONField(default=list)
+    offset_s = models.FloatField(default=0.0)
+    host = models.CharField(max_length=200, blank=True)
+    pid = models.BigIntegerField(null=True)
+    code_version = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["instance", "-started_at"], name="runs_newest")]
+
+
+class Minute(models.Model):
+    """Outcomes of one minute of an agent: what the bars are drawn from."""
+
+    pk = models.CompositePrimaryKey("agent_id", "at")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, db_constraint=False)
+    at = models.DateTimeField()
+    ok = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)

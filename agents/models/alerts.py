@@ -1,0 +1,73 @@
+"""Alerts: targets, the outbox, and each attempt.
+
+Opening an incident writes its outbox rows in the same transaction, so a kill loses nothing: the worker
+claims a row, sends, and writes the attempt; a claim that was not answered is claimed again.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from agents.models.incidents import Incident
+from agents.models.people import Project
+
+
+class AlertTarget(models.Model):
+    class Kind(models.TextChoices):
+        EMAIL = "email"
+        WEBHOOK = "webhook"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alert_targets")
+    kind = models.CharField(max_length=10, choices=Kind)
+    label = models.CharField(max_length=100)
+    address = models.CharField(max_length=500)
+    secret = models.BinaryField(null=True)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+
+class Outbox(models.Model):
+    """One message for one target: waiting, claimed, then sent or given up."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        CLAIMED = "claimed"
+        SENT = "sent"
+        GIVEN_UP = "given_up"
+
+    class About(models.TextChoices):
+        OPENED = "opened"
+        AGAIN = "again"
+        CLOSED = "closed"
+        TEST = "test"
+
+    target = models.ForeignKey(AlertTarget, on_delete=models.CASCADE, related_name="outbox")
+    incident = models.ForeignKey(Incident, null=True, on_delete=models.CASCADE, related_name="outbox")
+    about = models.CharField(max_length=10, choices=About, default=About.OPENED)
+    key = models.CharField(max_length=100, unique=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    due_at = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="outbox_due", condition=models.Q(state__in=["waiting", "claimed"])
+            )
+        ]
+
+
+class Attempt(models.Model):
+    class Outcome(models.TextChoices):
+        CLAIMED = "claimed"
+        SENT = "sent"
+        FAILED = "failed"
+
+    outbox = models.ForeignKey(Outbox, on_delete=models.CASCADE, related_name="tries")
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.CLAIMED)
+    why = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)

@@ -1,0 +1,23 @@
+"""The audit log: append-only (a trigger refuses the rest) and hash-chained, one row an act."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class AuditEntry(models.Model):
+    """Who did what, why, and what they saw. No foreign keys: the log outlives what it speaks of."""
+
+    project_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=200)
+    verb = models.CharField(max_length=60)
+    object = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500, blank=True)
+    saw = models.JSONField(default=dict)
+    previous = models.BinaryField(max_length=32)
+    digest = models.BinaryField(max_length=32)
+
+    class Meta:
+        indexes = [models.Index(fields=["project_id", "-id"], name="audit_newest")]

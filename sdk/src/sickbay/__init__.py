@@ -1,0 +1,1 @@
+"""Sickbay: an immune system for AI agents."""
