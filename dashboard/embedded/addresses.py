@@ -43,7 +43,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
 
 
 def secret_key(environ: Mapping[str, str], data_dir: Path) -> str:
-    """`SICKBAY_SECRET_KEY`, else one that is made once and kept beside the data, readable by its owner only."""
+    """`SICKBAY_SECRET_KEY`, else one made once and kept beside the data, for its owner only."""
     if given := environ.get("SICKBAY_SECRET_KEY"):
         return given
     path = data_dir / "secret.key"
