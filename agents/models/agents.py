@@ -63,12 +63,17 @@ class Agent(models.Model):
 
 
 class Instance(models.Model):
-    """A worker of an agent. `account` is the budget arithmetic's state (sickbay.budget.Account as JSON)."""
+    """A worker of an agent. `account` is what its budget has spent (services/accounts says how it is kept).
+
+    `reported` is what its last snapshot said; `status` is what is shown, which a pause that the server
+    holds, or silence, may put above it.
+    """
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="instances")
     name = models.CharField(max_length=63, default="main")
     status = models.CharField(max_length=10, choices=Status, default=Status.IDLE)
     status_since = models.DateTimeField(default=timezone.now)
+    reported = models.CharField(max_length=10, choices=Status, default=Status.IDLE)
     doing = models.CharField(max_length=200, blank=True)
     doing_since = models.DateTimeField(null=True)
     epoch = models.BigIntegerField(default=0)
@@ -94,6 +99,19 @@ class Heartbeat(models.Model):
 
     instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True)
     last_seen = models.DateTimeField(default=timezone.now)
+    via = models.UUIDField(null=True)
+
+
+class Presence(models.Model):
+    """A server process that agents report to, alive while `seen_at` moves.
+
+    `since` is when it could last begin to hear agents: its start, or the end of a gap in which it stood
+    still itself. The watchdog reads it before it calls an agent silent.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    since = models.DateTimeField()
+    seen_at = models.DateTimeField()
 
 
 class RunState(models.TextChoices):
