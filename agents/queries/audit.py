@@ -1,0 +1,70 @@
+"""Reading the audit log: newest first, by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from agents.models import AuditEntry
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a reader asked for; everything empty means everything."""
+
+    actor: str = ""
+    verb: str = ""
+    object: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    entries: list[AuditEntry]
+    older: int | None = None
+    newer: int | None = None
+
+
+def page(project_id: int, asked: Asked, *, before: int | None = None, after: int | None = None) -> Page:
+    """The newest acts, or those next to a number that the reader has seen."""
+    rows = _asked(AuditEntry.objects.filter(project_id=project_id), asked)
+    if after is not None:
+        above = list(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
+        if len(above) > PAGE:
+            above = above[:PAGE][::-1]
+            return Page(above, older=above[-1].pk, newer=above[0].pk)
+        before = None
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows.order_by("-pk")[: PAGE + 1])
+    kept = found[:PAGE]
+    return Page(
+        kept,
+        older=kept[-1].pk if len(found) > PAGE else None,
+        newer=None if before is None else kept[0].pk if kept else before - 1,
+    )
+
+
+def verbs(project_id: int) -> list[str]:
+    """Every verb that stands in the log of a project."""
+    rows = AuditEntry.objects.filter(project_id=project_id)
+    return list(rows.order_by("verb").values_list("verb", flat=True).distinct())
+
+
+def _asked(rows: QuerySet[AuditEntry], asked: Asked) -> QuerySet[AuditEntry]:
+    if asked.actor:
+        rows = rows.filter(actor__icontains=asked.actor)
+    if asked.verb:
+        rows = rows.filter(verb=asked.verb)
+    if asked.object:
+        rows = rows.filter(object__icontains=asked.object)
+    if asked.since:
+        rows = rows.filter(at__gte=asked.since)
+    if asked.until:
+        rows = rows.filter(at__lt=asked.until)
+    return rows

@@ -1,0 +1,44 @@
+"""Reading alert targets and what became of their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Prefetch
+
+from agents.models import AlertTarget, Attempt, Outbox
+
+RECEIPTS = 20
+TRIES = Prefetch("tries", Attempt.objects.order_by("-pk"))
+
+
+def of_project(project_id: int) -> list[AlertTarget]:
+    """All targets, the oldest first; their secrets stay where they are."""
+    return list(AlertTarget.objects.filter(project_id=project_id).defer("secret").order_by("pk"))
+
+
+def anyone_is_told(project_id: int) -> bool:
+    """Whether an incident opened now would reach any target."""
+    return AlertTarget.objects.filter(project_id=project_id, enabled=True).exists()
+
+
+def with_secrets(targets: Iterable[AlertTarget]) -> set[int]:
+    """Which of the targets have a secret."""
+    ids = [target.pk for target in targets]
+    rows = AlertTarget.objects.filter(pk__in=ids, secret__isnull=False)
+    return set(rows.values_list("pk", flat=True))
+
+
+def receipts(project_id: int, *, most: int = RECEIPTS) -> list[Outbox]:
+    """The newest messages of all targets, each with its attempts, the newest first."""
+    rows = Outbox.objects.filter(target__project_id=project_id).select_related("incident")
+    rows = rows.prefetch_related(Prefetch("target", AlertTarget.objects.defer("secret")), TRIES)
+    return list(rows.order_by("-pk")[:most])
+
+
+def newest_tests(targets: Iterable[AlertTarget]) -> dict[int, Outbox]:
+    """The last test message of each target."""
+    ids = [target.pk for target in targets]
+    rows = Outbox.objects.filter(target_id__in=ids, about=Outbox.About.TEST)
+    rows = rows.order_by("target_id", "-pk").distinct("target_id").prefetch_related(TRIES)
+    return {row.target_id: row for row in rows}
