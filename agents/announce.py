@@ -1,0 +1,129 @@
+"""Announcements: "this subject is now at that version", published after commit.
+
+Publishing takes half a millisecond on a kept connection, has limits of 250 ms, and its errors are counted
+and swallowed: a hint that is lost costs time, never data. After a lost one nothing more is published inline
+(each would cost a request its 250 ms); a thread tries once a second, and when Valkey is back it tells every
+hub to look again.
+
+Subjects: `agent-<pk>`, `fleet-<project pk>`, `incident-<pk>`, `commands-<instance pk>`, `project-<pk>`.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+
+import redis
+from django.conf import settings
+from django.db import connection, transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from agents.hub import CHANNEL, EVERYTHING, Announcement
+
+LIMIT = 0.25
+AGAIN_EVERY = 1.0
+TURN_AGENT = "UPDATE agents_agent SET version = version + 1 WHERE id = %s RETURNING version"
+TURN_PROJECT = "UPDATE agents_project SET version = version + 1 WHERE id = %s RETURNING version"
+
+
+class Publisher:
+    """A kept connection, and the debt of announcements that did not get through."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._lock = threading.Lock()
+        self._owes = False
+
+    @functools.cached_property
+    def _client(self) -> redis.Redis:
+        return redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=LIMIT,
+            socket_connect_timeout=LIMIT,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def publish(self, announcement: Announcement) -> None:
+        if self._owes:
+            self.lost += 1
+            return
+        try:
+            self._client.publish(CHANNEL, announcement.encode())
+        except (redis.RedisError, OSError):
+            self._lose()
+
+    def _lose(self) -> None:
+        with self._lock:
+            self.lost += 1
+            if self._owes:
+                return
+            self._owes = True
+        threading.Thread(target=self._make_good, name="announce-again", daemon=True).start()
+
+    def _make_good(self) -> None:
+        """Until everyone has been told to look again. Cleared first: what is lost meanwhile owes anew."""
+        pause = threading.Event()
+        while not pause.wait(AGAIN_EVERY):
+            try:
+                self._client.ping()
+                self._owes = False
+                self._client.publish(CHANNEL, Announcement(EVERYTHING, 0).encode())
+                return
+            except (redis.RedisError, OSError):
+                self._owes = True
+
+
+publisher = Publisher()
+
+
+def announce(subject: str, version: int, *, spread_ms: int = 0) -> None:
+    """Tell whoever waits for `subject`, once the surrounding transaction has committed."""
+    announcement = Announcement(subject, version, spread_ms)
+    transaction.on_commit(functools.partial(publisher.publish, announcement), robust=True)
+
+
+def changed_agent(agent_id: int, project_id: int) -> None:
+    """A new version of the agent and of its project, announced; once a transaction, however often called.
+
+    Call it late: the two rows stay locked until the commit, agent first.
+    """
+    block = _outermost_block()
+    if block is not None and any(
+        isinstance(func, _Changed) and func.agent_id == agent_id and func.block is block
+        for _, func, *_ in connection.run_on_commit
+    ):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(TURN_AGENT, [agent_id])
+        agent = cursor.fetchone()
+        cursor.execute(TURN_PROJECT, [project_id])
+        project = cursor.fetchone()
+    if agent is None or project is None:
+        return
+    announcements = (
+        Announcement(f"agent-{agent_id}", agent[0]),
+        Announcement(f"fleet-{project_id}", project[0]),
+    )
+    transaction.on_commit(_Changed(agent_id, block, announcements), robust=True)
+
+
+class _Changed:
+    """What the commit will announce, and the mark that this transaction has bumped this agent already."""
+
+    def __init__(self, agent_id: int, block: object, announcements: tuple[Announcement, ...]) -> None:
+        self.agent_id = agent_id
+        self.block = block
+        self._announcements = announcements
+
+    def __call__(self) -> None:
+        for announcement in self._announcements:
+            publisher.publish(announcement)
+
+
+def _outermost_block() -> object | None:
+    """The transaction we are in; the one that a test case wraps around everything is not ours."""
+    for block in connection.atomic_blocks:
+        if not getattr(block, "_from_testcase", False):
+            return block
+    return None
