@@ -1,0 +1,137 @@
+"""The effects ledger: what reached, or may have reached, the outside world.
+
+One append-only file beside the spool, fsynced line by line: the intent before the effect runs, its outcome
+after it. No rollback, restore or retention touches it. An intent without an outcome is an effect that may
+have happened. Keys are recorded here and not yet enforced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sickbay._clock import Clock
+from sickbay._lines import dumps
+from sickbay._state import sync_directory
+
+RESULT_LIMIT = 64 * 1024
+log = logging.getLogger("sickbay")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One effect. `state`: begun, done, failed or unknown."""
+
+    id: str
+    name: str
+    key: str | None
+    input: Any
+    state: str
+    at: float
+    result: Any = None
+
+
+class Effects:
+    """The ledger of one home; safe among threads; never raises into the host."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._loaded = False
+        self._effects: dict[str, Effect] = {}
+        self._keys: dict[str, str] = {}
+
+    def intend(self, name: str, key: str | None, input: Any, id: str) -> bool:
+        """Write down that the effect is about to run; False when the disk refused."""
+        return self._write({"id": id, "name": name, "key": key, "input": input, "state": "begun"})
+
+    def outcome(self, id: str, state: str, result: Any = None) -> bool:
+        """Write down how it ended: done, failed or unknown."""
+        kept: Any = result
+        text = dumps(result)
+        if len(text) > RESULT_LIMIT:
+            kept = {"head": text[:4096].decode("utf-8", "replace"), "size": len(text)}
+        return self._write({"id": id, "state": state, "result": kept})
+
+    def done(self, key: str) -> Effect | None:
+        """The effect of this key that was done, if any."""
+        with self._lock:
+            self._load()
+            id = self._keys.get(key)
+            return self._effects.get(id) if id else None
+
+    def open(self) -> list[Effect]:
+        """The effects that began and whose end nobody wrote down: each may have happened."""
+        with self._lock:
+            self._load()
+            return [effect for effect in self._effects.values() if effect.state in ("begun", "unknown")]
+
+    def _write(self, entry: dict[str, Any]) -> bool:
+        entry["at"] = self._clock.wall()
+        text = dumps(entry) + b"\n"
+        with self._lock:
+            self._load()
+            self._take(entry)
+            try:
+                if self._fd < 0:
+                    self._open()
+                size = os.fstat(self._fd).st_size
+                if os.write(self._fd, text) < len(text):
+                    os.ftruncate(self._fd, size)
+                    raise OSError("the disk took only a part of the line")
+                os.fsync(self._fd)
+            except OSError as error:
+                log.error("sickbay: an effect could not be written to %s: %s", self._path, error)
+                return False
+        return True
+
+    def _open(self) -> None:
+        new = not self._path.exists()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o600)
+        if new:
+            sync_directory(self._path.parent)
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            os.write(self._fd, b"\n")  # a line torn by a death stays what it is and spoils no other
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+            for text in file:
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                    self._take(orjson.loads(text))
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        before = self._effects.get(entry["id"])
+        effect = Effect(
+            id=entry["id"],
+            name=entry["name"] if before is None else before.name,
+            key=entry.get("key") if before is None else before.key,
+            input=entry.get("input") if before is None else before.input,
+            state=entry["state"],
+            at=entry["at"],
+            result=entry.get("result"),
+        )
+        self._effects[effect.id] = effect
+        if effect.key and effect.state == "done":
+            self._keys[effect.key] = effect.id
+
+    def forked(self) -> None:
+        self._lock = threading.Lock()
+        self.close()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
