@@ -1,0 +1,86 @@
+"""What stands around every page: its theme, the pages of the project, who is signed in.
+
+The theme is a cookie that the server writes into `<html data-theme>`, so that no page flashes white at
+3 am and no script has to run first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from agents.models import Incident, IncidentState, Project
+
+THEME_COOKIE = "theme"
+THEMES = ("system", "dark", "light")
+PAGES = (
+    ("fleet", "Fleet", "g f"),
+    ("incidents", "Incidents", "g i"),
+    ("alerts", "Alerts", ""),
+    ("audit", "Audit", ""),
+    ("tokens", "Tokens", ""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    name: str
+    word: str
+    address: str
+    key: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopBar:
+    project: Project | None
+    projects: Sequence[Project]
+    pages: list[Page]
+    waiting: int
+    signed_in: bool
+
+
+def theme_of(request: HttpRequest | None) -> str:
+    chosen = request.COOKIES.get(THEME_COOKIE, "") if request else ""
+    return chosen if chosen in THEMES else "system"
+
+
+def _pages(project: Project, here: str) -> list[Page]:
+    pages = []
+    for name, word, key in PAGES:
+        try:
+            address = reverse(name, args=[project.name])
+        except NoReverseMatch:
+            continue
+        inside = here == address or (name != "fleet" and here.startswith(address))
+        pages.append(Page(name, word, address, key, inside))
+    if pages and pages[0].name == "fleet" and not any(page.current for page in pages):
+        first = pages[0]
+        pages[0] = Page(first.name, first.word, first.address, first.key, here.startswith(first.address))
+    return pages
+
+
+def _projects(request: HttpRequest) -> Sequence[Project]:
+    user = request.user
+    if not user.is_authenticated:
+        return []
+    if user.is_superuser:
+        return list(Project.objects.order_by("name"))
+    return list(Project.objects.filter(memberships__user=user).order_by("name"))
+
+
+def top_bar(request: HttpRequest | None, project: Project | None) -> TopBar:
+    """The bar's facts; without a request (an error page) only the mark is shown."""
+    user = getattr(request, "user", None)
+    if request is None or user is None or not user.is_authenticated:
+        return TopBar(None, [], [], 0, signed_in=False)
+    project = project or getattr(request, "project", None)
+    projects = _projects(request)
+    if project is None:
+        return TopBar(None, projects, [], 0, signed_in=True)
+    open_states = [IncidentState.OPEN, IncidentState.ACKNOWLEDGED]
+    waiting = Incident.objects.filter(project=project, state__in=open_states).count()
+    return TopBar(project, projects, _pages(project, request.path), waiting, signed_in=True)
