@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Iterable
 
 import redis
 from django.conf import settings
@@ -88,24 +89,35 @@ def changed_agent(agent_id: int, project_id: int) -> None:
 
     Call it late: the two rows stay locked until the commit, agent first.
     """
+    changed_agents([agent_id], project_id)
+
+
+def changed_agents(agent_ids: Iterable[int], project_id: int) -> None:
+    """The same for several at once: agents in order, then the project, so that nobody waits in a circle."""
     block = _outermost_block()
-    if block is not None and any(
+    versions = {id: _turned(TURN_AGENT, id) for id in sorted(set(agent_ids)) if not _bumped(id, block)}
+    if not versions:
+        return
+    project = _turned(TURN_PROJECT, project_id)
+    for id, version in versions.items():
+        if version is not None and project is not None:
+            said = Announcement(f"agent-{id}", version), Announcement(f"fleet-{project_id}", project)
+            transaction.on_commit(_Changed(id, block, said), robust=True)
+
+
+def _turned(statement: str, pk: int) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [pk])
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _bumped(agent_id: int, block: object | None) -> bool:
+    """Whether this transaction has given the agent its new version already."""
+    return block is not None and any(
         isinstance(func, _Changed) and func.agent_id == agent_id and func.block is block
         for _, func, *_ in connection.run_on_commit
-    ):
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(TURN_AGENT, [agent_id])
-        agent = cursor.fetchone()
-        cursor.execute(TURN_PROJECT, [project_id])
-        project = cursor.fetchone()
-    if agent is None or project is None:
-        return
-    announcements = (
-        Announcement(f"agent-{agent_id}", agent[0]),
-        Announcement(f"fleet-{project_id}", project[0]),
     )
-    transaction.on_commit(_Changed(agent_id, block, announcements), robust=True)
 
 
 class _Changed:

@@ -1,0 +1,84 @@
+"""The audit log: each act in one row, written in the act's own transaction, chained by sha256.
+
+A row's digest covers the row and the digest before it, so that a change, an insertion or a removal in
+the middle breaks the chain from there on; `verify` finds the first row that does not fit. `record` takes
+the chain's lock until the commit: call it last, after every row lock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from agents.models import AuditEntry
+from agents.services.snapshots import text
+
+CHAIN_LOCK = 0x5B_A0D17
+START = b"\0" * 32
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many rows were read, and the first that does not fit, if any."""
+
+    rows: int
+    broken: int | None
+
+
+def record(
+    *,
+    project_id: int | None,
+    actor: str,
+    verb: str,
+    object: str,
+    reason: str,
+    saw: dict[str, Any],
+    now: dt.datetime,
+) -> AuditEntry:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN_LOCK])
+    last = AuditEntry.objects.order_by("-id").values_list("digest", flat=True).first()
+    entry = AuditEntry(
+        project_id=project_id,
+        at=now,
+        actor=text(actor, 200),
+        verb=verb,
+        object=text(object, 200),
+        reason=text(reason, 500),
+        saw=saw,
+        previous=bytes(last) if last else START,
+    )
+    entry.digest = digest(entry)
+    entry.save(force_insert=True)
+    return entry
+
+
+def digest(entry: AuditEntry) -> bytes:
+    """The row's own words, keys sorted (jsonb keeps no order), behind the digest of the row before it."""
+    words = {
+        "project": entry.project_id,
+        "at": entry.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
+        "actor": entry.actor,
+        "verb": entry.verb,
+        "object": entry.object,
+        "reason": entry.reason,
+        "saw": entry.saw,
+    }
+    plain = json.dumps(words, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(bytes(entry.previous) + plain.encode()).digest()
+
+
+def verify() -> Verified:
+    """Walk the whole chain."""
+    previous, rows = START, 0
+    for entry in AuditEntry.objects.order_by("id").iterator(chunk_size=1000):
+        rows += 1
+        if bytes(entry.previous) != previous or digest(entry) != bytes(entry.digest):
+            return Verified(rows, entry.pk)
+        previous = bytes(entry.digest)
+    return Verified(rows, None)

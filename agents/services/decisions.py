@@ -1,0 +1,267 @@
+"""Decisions: what a human says about an incident's pauses, settled pause by pause.
+
+A decision names the version it was shown. Whoever comes second is told who won; whoever looked at an old
+page is told what changed; both were refused under the incident's row lock, so of two clicks one counts.
+The agent hears of it by a command; a process that is gone takes it up when it next starts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from django.db import transaction
+
+from agents import announce
+from agents.access import Actor
+from agents.models import (
+    Agent,
+    Command,
+    Decision,
+    Incident,
+    IncidentState,
+    Instance,
+    Kind,
+    Pause,
+    PauseState,
+    Status,
+)
+from agents.services import audit, commands, incidents, pauses, settling
+from agents.services.snapshots import text
+
+WAITING = (PauseState.PAUSING, PauseState.PAUSED)
+SAID = {"resume": "lets it go on", "stop": "stops it", "start": "starts it again"}
+
+Name = Literal["decided", "stale", "lost", "nothing_to_decide", "not_found"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the decision means for one instance."""
+
+    agent: str
+    instance: str
+    result: Literal["ordered", "stopped"]
+    taken_up: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`sentence` is what the human reads; `version` is the incident's now."""
+
+    name: Name
+    sentence: str
+    version: int = 0
+    results: list[Result] = field(default_factory=list)
+    incident: Incident | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """The human's words, as each pause gets them."""
+
+    actor: Actor
+    verb: str
+    version: int
+    reason: str
+    guidance: str
+    probation: bool
+    now: dt.datetime
+
+
+@transaction.atomic
+def decide(
+    *,
+    actor: Actor,
+    incident_id: int,
+    verb: Literal["resume", "stop"],
+    version: int,
+    reason: str,
+    now: dt.datetime,
+    guidance: str = "",
+    probation: bool = True,
+    agents: Iterable[str] | None = None,
+) -> Outcome:
+    """Decide about every waiting pause of the incident, or those of the named agents."""
+    _lock_instances(Pause.objects.filter(incident_id=incident_id).values_list("instance_id", flat=True))
+    incident = (
+        Incident.objects.select_for_update().filter(pk=incident_id, project_id=actor.project_id).first()
+    )
+    if incident is None:
+        return Outcome("not_found", "There is no such incident.")
+    if incident.version != version:
+        return _refused(incident, version)
+    waiting = Pause.objects.filter(incident=incident, state__in=WAITING).select_related("instance__agent")
+    if agents is not None:
+        waiting = waiting.filter(instance__agent__name__in=list(agents))
+    said = Said(actor, verb, version, reason, guidance, probation, now)
+    decided = list(waiting.order_by("instance_id"))
+    if not decided:
+        return Outcome(
+            "nothing_to_decide", "No pause of this incident waits for a decision.", version, incident=incident
+        )
+    results = [_settle_one(pause, said) for pause in decided]
+    _after(incident, [pause.instance.agent for pause in decided], said)
+    incident.refresh_from_db()
+    return Outcome("decided", _summary(said, decided), incident.version, results, incident)
+
+
+@transaction.atomic
+def start(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime, guidance: str = "") -> Outcome:
+    """Start a stopped agent again, on probation; its next process, or the one that waits, takes it up."""
+    _lock_instances(Instance.objects.filter(agent=agent).values_list("pk", flat=True))
+    stopped = list(
+        Pause.objects.filter(instance__agent=agent, state=PauseState.STOPPED)
+        .select_related("instance__agent")
+        .order_by("instance_id")
+    )
+    if not stopped:
+        return Outcome("nothing_to_decide", f"{agent.name} is not stopped.")
+    found = sorted({pause.incident_id for pause in stopped})
+    locked = list(Incident.objects.select_for_update().filter(pk__in=found).order_by("pk"))
+    versions = {incident.pk: incident.version for incident in locked}
+    results = []
+    for pause in stopped:
+        said = Said(actor, "start", versions[pause.incident_id], reason, guidance, True, now)
+        settling.overtake(pause.pk)
+        results.append(_settle_one(pause, said))
+    for incident in locked:
+        incidents.bump(incident.pk)
+    _tell(locked[0], [agent], said)
+    return Outcome("decided", _summary(said, stopped), incidents.version_of(locked[0].pk), results, locked[0])
+
+
+@transaction.atomic
+def stop(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Outcome:
+    """Stop an agent from its own page: what runs is paused first, then every pause of it is decided."""
+    pauses.order(actor=actor, agent=agent, reason=reason, now=now)
+    held = Pause.objects.filter(instance__agent=agent, state__in=WAITING)
+    outcomes = []
+    for incident_id in sorted(set(held.values_list("incident_id", flat=True))):
+        outcomes.append(
+            decide(
+                actor=actor,
+                incident_id=incident_id,
+                verb="stop",
+                version=incidents.version_of(incident_id),
+                reason=reason,
+                agents=[agent.name],
+                now=now,
+            )
+        )
+    if not outcomes:
+        return Outcome("nothing_to_decide", f"{agent.name} has no instance that could be stopped.")
+    results = [result for outcome in outcomes for result in outcome.results]
+    return Outcome("decided", outcomes[-1].sentence, outcomes[-1].version, results, outcomes[-1].incident)
+
+
+def _lock_instances(ids: Iterable[int]) -> None:
+    rows = Instance.objects.select_for_update(no_key=True).filter(pk__in=list(ids)).order_by("pk")
+    list(rows.values_list("pk", flat=True))
+
+
+def _refused(incident: Incident, shown: int) -> Outcome:
+    """Why this version cannot be decided: somebody decided from it, or what it showed has changed."""
+    winner = Decision.objects.filter(incident=incident, version=shown).order_by("at").first()
+    if winner is not None:
+        sentence = (
+            f"{winner.by} decided first: {winner.verb}, at {winner.at:%H:%M:%S}. Yours was not applied."
+        )
+        return Outcome("lost", sentence, incident.version, incident=incident)
+    newest = Decision.objects.filter(incident=incident, version__gt=shown).order_by("-at").first()
+    if newest is not None:
+        changed = f"{newest.by} decided {newest.verb} at {newest.at:%H:%M:%S}"
+    else:
+        changed = f"it is {incident.get_state_display().lower()}, and an agent's status or failures changed"
+    sentence = (
+        f"This incident moved on: you saw version {shown}, it is version {incident.version} now; {changed}."
+    )
+    return Outcome("stale", sentence, incident.version, incident=incident)
+
+
+def _settle_one(pause: Pause, said: Said) -> Result:
+    """One decision, one command; where no process lives, a stop is true at once."""
+    instance = pause.instance
+    decision = Decision.objects.create(
+        incident_id=pause.incident_id,
+        pause=pause,
+        verb=said.verb,
+        version=said.version,
+        reason=text(said.reason, 500),
+        guidance=text(said.guidance, 20_000),
+        probation=said.probation,
+        by=said.actor.name,
+        at=said.now,
+    )
+    dead_stop = said.verb == "stop" and not instance.live
+    state = PauseState.STOPPED if dead_stop else PauseState.DECIDED
+    Pause.objects.filter(pk=pause.pk).update(state=state, settled_at=said.now if dead_stop else None)
+    payload = {
+        "pause": str(pause.pk),
+        "decision": str(decision.pk),
+        "incident": pause.incident_id,
+        "reason": decision.reason,
+        "guidance": decision.guidance or None,
+        "probation": decision.probation,
+        "by": decision.by,
+    }
+    commands.order(
+        instance=instance,
+        kind=Command.Kind(said.verb),
+        payload=payload,
+        pause=pause,
+        decision=decision,
+        now=said.now,
+    )
+    if dead_stop:
+        pauses.show(instance, Status.STOPPED, said.now)
+        return Result(instance.agent.name, instance.name, "stopped", "now: no process runs")
+    when = "at its next safe point" if instance.live else "when it next starts"
+    return Result(instance.agent.name, instance.name, "ordered", when)
+
+
+def _after(incident: Incident, concerned: list[Agent], said: Said) -> None:
+    """The incident moves on once no pause waits; a stop of the dead may have settled it already."""
+    if not Pause.objects.filter(incident=incident, state__in=WAITING).exists():
+        undecided = Incident.objects.filter(pk=incident.pk, state__in=incidents.UNDECIDED)
+        undecided.update(state=IncidentState.DECIDED, decided_at=said.now)
+    incidents.settle(incident.pk, said.now)
+    _tell(incident, concerned, said)
+
+
+def _tell(incident: Incident, concerned: list[Agent], said: Said) -> None:
+    """The timeline, the pages and the log; the log's lock comes last."""
+    agents = {agent.pk: agent for agent in concerned}
+    for pk in sorted(agents):
+        pauses.refresh_agent(pk, said.now)
+        Agent.objects.filter(pk=pk).update(unattended_since=said.now)
+        title = f"{said.actor.name} {SAID[said.verb]}: {said.reason}"
+        body = {"guidance": said.guidance, "probation": said.probation, "version": said.version}
+        pauses.note(agents[pk], None, Kind.DECISION, said.verb, "decided", title, incident.pk, body, said.now)
+    announce.changed_agents(agents, incident.project_id)
+    names = sorted(agent.name for agent in agents.values())
+    audit.record(
+        project_id=incident.project_id,
+        actor=said.actor.name,
+        verb=said.verb,
+        object=f"incident {incident.pk}",
+        reason=said.reason,
+        saw={
+            "version": said.version,
+            "title": incident.title,
+            "agents": names,
+            "guidance": said.guidance[:500],
+        },
+        now=said.now,
+    )
+
+
+def _summary(said: Said, decided: list[Pause]) -> str:
+    gone = sum(not pause.instance.live for pause in decided)
+    if gone and said.verb != "stop":
+        return (
+            "Taken up when it next starts." if gone == len(decided) else f"{gone} take it up when they start."
+        )
+    return "Ordered." if said.verb != "stop" else "Stopped."
