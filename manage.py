@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Sickbay's command line: `uv run manage.py up` starts everything, `help` lists the rest."""
+"""Sickbay's command line: `uv run manage.py up` starts everything, `help` lists the rest.
+
+`--data DIR` may stand with any command and is read here, because the settings depend on it. `up` never
+loads Django: it starts what Django needs, and stays small beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,34 @@ import os
 import sys
 
 
+def take_data_option(arguments: list[str]) -> list[str]:
+    """The arguments without `--data DIR`, which becomes SICKBAY_DATA."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--data":
+            value = next(rest, None)
+        elif argument.startswith("--data="):
+            value = argument.removeprefix("--data=")
+        else:
+            kept.append(argument)
+            continue
+        if not value:
+            sys.exit("--data needs a directory: --data DIR")
+        os.environ["SICKBAY_DATA"] = os.path.abspath(os.path.expanduser(value))
+    return kept
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+    arguments = take_data_option(sys.argv)
+    if arguments[1:2] == ["up"]:
+        from dashboard.embedded.up import main as up
+
+        sys.exit(up(arguments[2:]))
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    execute_from_command_line(arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The public id finds the row, the sha256 of the secret is compared in constant time. A secret is 32 random
 bytes, so a slow hash would protect nothing. `last_used_at` is written at most once a minute: the update
-says so itself, and needs no lock.
+says so itself, and needs no lock. A form that is sent twice names its token's `id`: the second time makes
+none, and cannot show the first one again. Making and revoking stand in the audit log; their text does not.
 """
 
 from __future__ import annotations
@@ -12,43 +13,69 @@ import hmac
 import re
 import secrets
 import string
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 
 from agents.models import Project, Scope, Token, User
+from agents.services import audit
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SHAPE = re.compile(r"sb_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})")
 NOTED_EVERY = timedelta(minutes=1)
 
 
-def issue(
+@dataclass(frozen=True)
+class Made:
+    """`text` is the whole token, this once; None when this very token was made before."""
+
+    token: Token
+    text: str | None
+
+
+@transaction.atomic
+def make(
     *,
     project: Project,
     scope: str,
-    by: User | None,
     label: str,
+    by: str,
     now: datetime,
+    user: User | None = None,
     expires_at: datetime | None = None,
-) -> str:
-    """A new token's text; nobody can show it again."""
-    public_id = "".join(secrets.choice(BASE62) for _ in range(12))
+    id: str | None = None,
+) -> Made:
     secret = base62(secrets.token_bytes(32))
-    Token.objects.create(
+    token, is_new = Token.objects.get_or_create(
+        public_id=id or new_id(),
         project=project,
-        public_id=public_id,
-        digest=digest_of(secret),
-        scope=Scope(scope),
-        label=label,
-        created_at=now,
-        created_by=by,
-        expires_at=expires_at,
+        defaults={
+            "digest": digest_of(secret),
+            "scope": Scope(scope),
+            "label": label,
+            "created_at": now,
+            "created_by": user,
+            "expires_at": expires_at,
+        },
     )
-    return f"sb_{public_id}_{secret}"
+    if not is_new:
+        return Made(token, None)
+    saw = {"scope": str(token.scope), "label": label}
+    audit.record(
+        project_id=project.pk,
+        actor=by,
+        verb="token.make",
+        object=f"token {token.public_id}",
+        reason="",
+        saw=saw,
+        now=now,
+    )
+    return Made(token, f"sb_{token.public_id}_{secret}")
 
 
-def check(text: str, now: datetime) -> Token | None:
+def find(text: str, now: datetime) -> Token | None:
     """The token that this text is, with its project, or None: unknown, expired, revoked, malformed."""
     shape = SHAPE.fullmatch(text)
     if shape is None:
@@ -69,9 +96,26 @@ def note_use(token: Token, now: datetime) -> None:
     Token.objects.filter(long_ago, pk=token.pk).update(last_used_at=now)
 
 
-def revoke(*, token: Token, now: datetime) -> bool:
-    """False when somebody had revoked it before."""
-    return Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) == 1
+@transaction.atomic
+def revoke(*, project: Project, pk: int, by: str, now: datetime) -> bool:
+    """False when there is no such token in this project, or somebody had revoked it before."""
+    if not Token.objects.filter(pk=pk, project=project, revoked_at=None).update(revoked_at=now):
+        return False
+    token = Token.objects.get(pk=pk)
+    audit.record(
+        project_id=project.pk,
+        actor=by,
+        verb="token.revoke",
+        object=f"token {token.public_id}",
+        reason="",
+        saw={"label": token.label},
+        now=now,
+    )
+    return True
+
+
+def new_id() -> str:
+    return "".join(secrets.choice(BASE62) for _ in range(12))
 
 
 def digest_of(secret: str) -> bytes:

@@ -1,0 +1,39 @@
+"""The agents' addresses that go to plain ASGI functions, before Django: few, and each guards itself.
+
+A route here bypasses the URL configuration and every middleware: it checks the bearer, sets its headers,
+and stands in the permission matrix (tests/security).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """`protocol` is "http" or "websocket"; `path` must match the whole path, its groups go to the scope's
+    `url_route`; `when` may leave a request to Django, such as a GET without `wait`."""
+
+    protocol: str
+    path: re.Pattern[str]
+    app: AsgiApp
+    when: Callable[[Scope], bool] = lambda scope: True
+
+
+agent_routes: list[Route] = []
+
+
+def find(scope: Scope, routes: list[Route] = agent_routes) -> AsgiApp | None:
+    """Who takes this request before Django, if anybody; the path's groups are put in the scope."""
+    for route in routes:
+        if route.protocol == scope["type"] and (match := route.path.fullmatch(scope["path"])):
+            scope["url_route"] = {"args": (), "kwargs": match.groupdict()}
+            if route.when(scope):
+                return route.app
+    return None

@@ -1,0 +1,31 @@
+"""`manage.py signin [EMAIL]` prints a one-time link: the first administrator's, or a lost password's."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from agents.models import User
+from agents.services import sign_in_links
+from dashboard.management.commands.prepare import link_of
+
+
+class Command(BaseCommand):
+    help = "Print a link that lets one person in once and choose a password."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("email", nargs="?", help="whose; without it: the first administrator's")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["email"]:
+            user = User.objects.filter(email=options["email"].lower(), is_active=True).first()
+            if user is None:
+                raise CommandError(f"Nobody signs in as {options['email']}.")
+        else:
+            user = sign_in_links.first_administrator()
+            if user is None:
+                raise CommandError("There is an administrator already. Give the person's address.")
+        self.stdout.write(link_of(sign_in_links.issue(user=user, now=timezone.now())))
