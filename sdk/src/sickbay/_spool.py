@@ -49,6 +49,7 @@ class Batch:
     lines: list[bytes]
     segment: int
     offset: int
+    more: bool
 
 
 class Spool:
@@ -224,9 +225,18 @@ class Spool:
     def size(self) -> int:
         return sum(segment.size for segment in self._segments)
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something was written that power loss could still take."""
+        return self._dirty
+
+    @property
+    def started_at(self) -> float:
+        return self._started_at
+
     # Reading
 
-    def batch(self, most: int = 500, size: int = 256 * 1024) -> Batch | None:
+    def batch(self, most: int = 500, bytes: int = 256 * 1024) -> Batch | None:
         """The oldest lines that the server has not acknowledged, of one run; None when it has all."""
         while True:
             with self._lock:
@@ -234,14 +244,17 @@ class Spool:
                 if at is None:
                     return None
                 segment, offset, seq = at
+                size = segment.size
             try:
-                lines = _segments.lines(segment, offset, most, size)
+                lines = _segments.lines(segment, offset, most, bytes)
             except FileNotFoundError:
                 continue  # dropped meanwhile, as the oldest of a full spool
             if not lines:
                 self._skip(segment)
                 continue
-            return Batch(segment.run, segment.started_at, seq, lines, segment.index, offset)
+            end = offset + sum(len(line) + 1 for line in lines)
+            more = end < size or segment is not self._segments[-1]
+            return Batch(segment.run, segment.started_at, seq, lines, segment.index, offset, more)
 
     def acknowledged(self, batch: Batch, count: int) -> None:
         """The server has the first `count` lines of the batch; whole segments that it has are let go."""

@@ -1,0 +1,390 @@
+"""The link between a home and its server: what core calls, and what it is called back with.
+
+    register   asks for an epoch; the caller waits a limited time, the sender goes on trying
+    flush      waits until everything spooled is acknowledged
+    receipt    tells the server that a command was taken, done or refused
+    snapshot() → the state that travels with every batch          (called on the sender's thread)
+    on_account, on_pause, on_commands, on_fenced                  (called on the sender's or listener's)
+
+At most three threads, all daemons, started by the first register: the sender, the listener, the socket's
+reader. Without a URL there is only the sender, which makes the spool safe once a second. In a forked child
+the link is cut: the run is the parent's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sickbay._aside import Aside
+from sickbay._errors import SickbayError, TokenRefused
+from sickbay._home import Home
+from sickbay._identity import Identity
+from sickbay._listener import Listener
+from sickbay._pacing import Pacing
+from sickbay._sender import Failed, Portion, Sender
+from sickbay._spool import Batch
+
+if TYPE_CHECKING:
+    from sickbay._answers import Registered, Stored
+    from sickbay._commands import Commands, Taken
+    from sickbay._wire import Wire
+
+LONGEST_WAIT = 600.0
+REFUSED_WAIT = 60.0
+log = logging.getLogger("sickbay")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Register did not get through in time; the sender goes on trying. `why` is a sentence for a log."""
+
+    why: str
+
+
+class Link:
+    """One home's line to one server. `url` None: nothing leaves this machine."""
+
+    def __init__(
+        self,
+        home: Home,
+        identity: Identity,
+        url: str | None,
+        token: str | None,
+        *,
+        snapshot: Callable[[], dict[str, Any]],
+        on_account: Callable[[dict[str, Any]], None],
+        on_commands: Callable[[list[dict[str, Any]]], None],
+        on_pause: Callable[[dict[str, Any]], None],
+        on_fenced: Callable[[], None],
+    ) -> None:
+        self.home, self.identity = home, identity
+        self.epoch: int | None = None
+        self.is_fenced = False
+        self._snapshot = snapshot
+        self._state: dict[str, Any] = {}
+        self._on_account, self._on_commands = on_account, on_commands
+        self._on_pause, self._on_fenced = on_pause, on_fenced
+        self._pid = os.getpid()
+        self._wire: Wire | None = None
+        self._listener: Listener | None = None
+        self._commands: Commands | None = None
+        if url:
+            from sickbay._commands import Commands
+            from sickbay._wire import Wire  # heavy, and only with a server
+
+            self._wire = wire = Wire(url, token)
+            self._commands = Commands(wire, self.query, self._hand_on, self._fenced)
+            self._listener = Listener(self, wire.url, lambda: wire.headers)
+        self._sender = Sender(home.spool, self._turn, Pacing())
+        self._portion = Portion()
+        self._aside = Aside(home.directory / "aside.ndjson")
+        self._wants: str | None = None
+        self._answered = False
+        self._run, self._started_at = uuid.uuid4().hex, home.clock.wall()
+        self._told: Any = None
+        self._doing: tuple[str | None, float] = (None, 0.0)
+        self._beats = 0
+        self._complaint = ""
+        home.spool.wake = self._sender.nudge
+        _links.add(self)
+
+    # What core calls
+
+    def start(self) -> None:
+        """Start the threads, if they do not run; never waits."""
+        if not self._cut:
+            self._sender.start()
+
+    def register(self, timeout: float = 3.0, wants: str = "run") -> Registered | Unreachable:
+        """Ask for an epoch for the spool's run (call `spool.begin` first). Raises TokenRefused.
+
+        What fails at once is not waited for. If it comes through later, the callbacks tell.
+        """
+        if self._wire is None:
+            return Unreachable("no url= (or SICKBAY_URL) is set: nothing leaves this machine")
+        if self._cut:
+            return Unreachable("this process was forked from the one that runs the agent")
+        self._wants, self._answered, self.epoch, self.is_fenced = wants, False, None, False
+        self._run = self.home.spool.run or self._run
+        self._started_at = self.home.spool.started_at or self._started_at
+        self.start()
+        job = self._sender.ask(self._register, late=self._tell_registered)
+        if not job.wait(timeout):
+            return Unreachable(f"{self._wire.url} did not answer within {timeout:g} s")
+        if isinstance(job.error, TokenRefused):
+            raise job.error
+        if job.error is not None:
+            self._sender.nudge(True)
+            return Unreachable(str(job.error))
+        answer: Registered = job.result
+        return answer
+
+    def nudge(self, urgent: bool = False) -> None:
+        """There is something to send, or the state changed."""
+        if not self._cut:
+            self._sender.nudge(urgent)
+
+    def doing(self, text: str | None) -> None:
+        """What the next beat says."""
+        self._doing = (text, self.home.clock.wall())
+
+    def receipt(self, command: str, state: str, why: str = "", timeout: float = 10.0) -> Taken:
+        """Tell the server; anything but "ok" means: do not act (or tell it again)."""
+        commands = self._commands
+        if commands is None or self._cut:
+            return "unreachable"
+        self.start()
+        job = self._sender.ask(lambda: commands.receipt(command, state, why))
+        if not job.wait(timeout):
+            return "unreachable"
+        if job.error is not None:
+            log.warning("sickbay: the receipt of a command did not get through: %s", job.error)
+            return "unreachable"
+        answer: Taken = job.result
+        return answer
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Whether everything recorded, and the state, is acknowledged."""
+        if self._wire is None or self._cut:
+            return False
+        self.start()
+        return self._sender.drained(timeout)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """End the threads; what is left stays in the spool."""
+        if self._cut:
+            return
+        deadline = time.monotonic() + timeout
+        self._wants = None
+        if self._listener is not None:
+            self._listener.stop(max(0.0, timeout / 2))
+        self._sender.stop(max(0.0, deadline - time.monotonic()))
+        if self._wire is not None:
+            self._wire.close()
+
+    @property
+    def _cut(self) -> bool:
+        return self._pid != os.getpid()
+
+    # Registering
+
+    def _register(self) -> Registered:
+        assert self._wire is not None and self._commands is not None
+        state = self.home.state
+        body = {
+            **self.identity.wire(),
+            "run": self._run,
+            "started_at": self._started_at,
+            "sent_at": self.home.clock.wall(),
+            "epoch": state.data.epoch,
+            "state": self._fresh_state(),
+            "wants": self._wants or "wait",
+        }
+        answer = self._wire.register(body)
+        self._answered, self.epoch = True, answer.epoch
+        if answer.epoch is not None:
+            state.data.epoch, state.data.epoch_run = answer.epoch, self._run
+            state.save()
+        self._reached()
+        self._told_pace(answer.beat_s, answer.reconnect_max_s)
+        self._commands.after = 0
+        if self._listener is not None:
+            self._listener.start()
+        return answer
+
+    def _tell_registered(self, answer: Registered) -> None:
+        """It came through when nobody waited any more."""
+        self._tell(self._on_account, answer.account)
+        self._tell(self._on_pause, answer.pause)
+
+    @property
+    def _must_register(self) -> bool:
+        """Not while a refused start waits: it has no run, and asks again once its pause is lifted."""
+        if self._wants is None or self.epoch is not None:
+            return False
+        return not self._answered or (self._wants == "run" and self._state.get("pause") is None)
+
+    def _told_pace(self, beat_s: float, reconnect_max_s: float) -> None:
+        self._sender.pacing.told(reconnect_max_s)
+        if self._listener is not None:
+            self._listener.told(beat_s, reconnect_max_s)
+
+    # Sending: one turn of the sender
+
+    def _turn(self) -> bool:
+        """Send one batch, or a state that changed. Whether there may be more."""
+        if self._wire is None:
+            return False
+        state = self._fresh_state()
+        try:
+            if self._must_register:
+                self._tell_registered(self._register())
+            batch = self._portion.next(self.home.spool)
+            standing = _standing(state)
+            if batch is None and standing == self._told:
+                return False
+            answer = self._send(batch, state)
+        except SickbayError as error:
+            raise self._failed(error) from error
+        if answer is None:
+            self._told = standing if batch is None else self._told
+            return True
+        self._told = standing
+        return self._take(answer, batch)
+
+    def _send(self, batch: Batch | None, state: dict[str, Any]) -> Stored | None:
+        """The answer; None when the server refused just this, which was dealt with."""
+        from sickbay._wire import Refused
+
+        assert self._wire is not None
+        lines = batch.lines if batch else []
+        header = {
+            "agent": self.identity.agent,
+            "instance": self.identity.instance,
+            "process": self.identity.process,
+            "run": batch.run if batch else self._run,
+            "started_at": batch.started_at if batch else self._started_at,
+            "epoch": self._speaking_epoch,
+            "first_seq": batch.first if batch else self.home.spool.seq + 1,
+            "n": len(lines),
+            "sent_at": self.home.clock.wall(),
+            "state": state,
+        }
+        try:
+            return self._wire.events(header, lines)
+        except Refused as refused:
+            if refused.status == 404:
+                self._answered, self.epoch = False, None  # the server forgot this agent: register anew
+            if refused.status not in (400, 413, 422):
+                raise
+            if batch is None:
+                log.error("sickbay: the state was refused: %s", refused)
+            elif self._portion.refused(batch):
+                self._aside.put("refused", batch, {batch.first})
+                self.home.spool.acknowledged(batch, 1)
+            return None
+
+    def _take(self, answer: Stored, batch: Batch | None) -> bool:
+        """What an answer to a batch says, believed within reason. Whether more waited behind the batch."""
+        self._reached()
+        more = False
+        if batch is not None:
+            count = max(0, min(len(batch.lines), (answer.ack or 0) - batch.first + 1))
+            self._aside.put("conflict", batch, set(answer.conflicts))
+            self._aside.quarantined += len(answer.quarantined)
+            self.home.spool.acknowledged(batch, count)
+            self._portion.accepted()
+            if count == 0:
+                raise Failed(1.0)
+            more = batch.more or count < len(batch.lines)
+            if self.home.spool.run is not None and (signal := self._aside.signal(self.home.clock)):
+                self.home.spool.append(signal)
+        if answer.fenced:
+            self._fenced()
+        self._tell(self._on_account, answer.account)
+        self._tell(self._on_pause, answer.pause)
+        if answer.wait_ms > 0:
+            self._sender.hold(min(LONGEST_WAIT, answer.wait_ms / 1000))
+        if self._commands is not None and answer.commands_version > self._commands.after:
+            self.look()
+        return more
+
+    def _failed(self, error: SickbayError) -> Failed:
+        """Said once, then only when the reason changes: the agent goes on, the spool keeps."""
+        from sickbay._wire import NotAnswered
+
+        kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
+        if kind != self._complaint:
+            self._complaint = kind
+            log.warning("sickbay: %s. Everything is kept in %s and sent later", error, self.home.directory)
+        if isinstance(error, NotAnswered):
+            return Failed(error.wait)
+        return Failed(REFUSED_WAIT if isinstance(error, TokenRefused) else 0.0)
+
+    def _reached(self) -> None:
+        if self._complaint:
+            self._complaint = ""
+            log.info("sickbay: the server answers again")
+
+    def _fresh_state(self) -> dict[str, Any]:
+        try:
+            self._state = self._snapshot()
+        except Exception:
+            log.exception("sickbay: a bug: the state could not be told; the last one is told again")
+        return self._state
+
+    @property
+    def _speaking_epoch(self) -> int:
+        """Ours, or for a start without one the last that this home had."""
+        return self.epoch if self.epoch is not None else self.home.state.data.epoch
+
+    # Listening
+
+    def query(self) -> dict[str, Any]:
+        who = self.identity
+        return {
+            "agent": who.agent,
+            "instance": who.instance,
+            "epoch": self._speaking_epoch,
+            "process": who.process,
+        }
+
+    def beat(self) -> dict[str, Any]:
+        self._beats += 1
+        doing, since = self._doing
+        return {"seq": self._beats, "doing": doing and doing[:200], "since": since or None}
+
+    def heard(self, reconnect_max_s: float) -> None:
+        """The socket is open: the server is there, so what was held back goes now."""
+        self._sender.pacing.told(reconnect_max_s)
+        self._sender.hurry()
+
+    def look(self, wait: float = 0.0) -> None:
+        """Fetch the commands that wait and hand them on."""
+        if self._commands is not None and self._wants is not None and not self.is_fenced:
+            self._commands.look(wait)
+
+    def _fenced(self) -> None:
+        if not self.is_fenced:
+            self.is_fenced = True
+            self._call(self._on_fenced)
+
+    # Calling back
+
+    def _hand_on(self, commands: list[dict[str, Any]]) -> None:
+        self._call(self._on_commands, commands)
+
+    def _tell(self, callback: Callable[[dict[str, Any]], None], answer: Any) -> None:
+        if answer is not None:
+            from sickbay._answers import plain
+
+            self._call(callback, plain(answer))
+
+    def _call(self, callback: Callable[..., None], *args: Any) -> None:
+        try:
+            callback(*args)
+        except Exception:
+            log.exception("sickbay: a bug while taking over what the server said; your agent goes on")
+
+
+def _standing(state: dict[str, Any]) -> Any:
+    """The part of the state whose change travels at once, even without an event."""
+    account = state.get("account") or {}
+    return (
+        state.get("status"),
+        state.get("pause"),
+        state.get("settled"),
+        account.get("number"),
+        len(account.get("hour") or ()),
+        account.get("streak"),
+    )
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
