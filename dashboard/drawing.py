@@ -91,7 +91,7 @@ def _boxes(first: int, last: int, width: int, gap: int, inset: float) -> str:
 def _count(used: int, limit: int, width: int, gap: int) -> Count:
     tone = _tone(used, limit)
     if limit > COUNTABLE:
-        filled = min(METER, ceil(METER * used / limit))
+        filled = METER if used >= limit else min(METER - 1, ceil(METER * used / limit))
         full = f"M0 0h{filled}v8h-{filled}z" if filled else ""
         return Count(used, limit, full, f"M.5 .5h{METER - 1}v7h-{METER - 1}z", METER, tone)
     shown = min(used, limit)

@@ -47,3 +47,13 @@ def clock(at: datetime) -> str:
 
 def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%H:%M}"
+
+
+def nth(number: int) -> str:
+    """1st, 2nd, 3rd, 4th … 11th … 21st."""
+    last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{last}"

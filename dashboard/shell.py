@@ -63,7 +63,8 @@ def _pages(project: Project, here: str) -> list[Page]:
     return pages
 
 
-def _projects(request: HttpRequest) -> Sequence[Project]:
+def projects_of(request: HttpRequest) -> Sequence[Project]:
+    """The projects that the signed-in person may enter, by name."""
     user = request.user
     if not user.is_authenticated:
         return []
@@ -77,8 +78,8 @@ def top_bar(request: HttpRequest | None, project: Project | None) -> TopBar:
     user = getattr(request, "user", None)
     if request is None or user is None or not user.is_authenticated:
         return TopBar(None, [], [], 0, signed_in=False)
-    project = project or getattr(request, "project", None)
-    projects = _projects(request)
+    projects = projects_of(request)
+    project = project or getattr(request, "project", None) or next(iter(projects), None)
     if project is None:
         return TopBar(None, projects, [], 0, signed_in=True)
     open_states = [IncidentState.OPEN, IncidentState.ACKNOWLEDGED]

@@ -25,6 +25,7 @@ REASONS = [
     ("false_alarm", "False alarm"),
     ("try_once_more", "Try once more"),
 ]
+STANDINGS = {"good", "suspect", "unproven", "bad"}
 TOKENS = (
     "page surface well line line-2 control text text-2 text-3 accent accent-soft bar add add-soft add-word "
     "del del-soft del-word bad bad-soft warn warn-soft mend mend-soft good good-soft"
@@ -153,7 +154,7 @@ def design(request: HttpRequest) -> HttpResponse:
         "project": None,
         "statuses": list(Status.values),
         "kinds": list(Kind.values),
-        "outcomes": [outcome for outcome in OUTCOME if outcome not in {"good", "suspect", "unproven", "bad"}],
+        "outcomes": [outcome for outcome in OUTCOME if outcome not in STANDINGS | {"none"}],
         "standings": [("good", "good, verified"), ("unproven", ""), ("suspect", ""), ("bad", "bad, by hand")],
         "agents": _agents(now),
         "entries": _entries(now),
