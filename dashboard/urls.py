@@ -1,17 +1,40 @@
+"""The addresses of the screen. Everything of a project stands below `/p/<project>/`."""
+
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard import health
+from dashboard.views import decide, fleet, home, incidents
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
 from dashboard.views.theme import choose as choose_theme
 
+in_project: list[URLPattern] = [
+    path("", fleet.fleet, name="fleet"),
+    path("fleet/waiting/", fleet.waiting, name="fleet_waiting"),
+    path("fleet/agents/", fleet.table, name="fleet_agents"),
+    path("fleet/agents/<int:pk>/", fleet.row, name="fleet_row"),
+    path("pause/", decide.pause, name="pause"),
+    path("pause/ask/", decide.ask_pause, name="ask_pause"),
+    path("incidents/", incidents.incidents, name="incidents"),
+    path("incidents/list/", incidents.incidents_list, name="incidents_list"),
+    path("incidents/<int:pk>/", incidents.incident, name="incident"),
+    path("incidents/<int:pk>/now/", incidents.incident_now, name="incident_now"),
+    path("incidents/<int:pk>/acknowledge/", decide.acknowledge, name="acknowledge"),
+    path("incidents/<int:pk>/resume/", decide.resume, name="resume"),
+    path("incidents/<int:pk>/stop/", decide.stop, name="stop"),
+    path("incidents/<int:pk>/start/", decide.start, name="start"),
+]
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("welcome/<str:secret>/", first_admin, name="first_admin"),
+    path("", include("agents.urls")),
     path("accounts/", include("allauth.urls")),
     path("theme/", choose_theme, name="theme"),
     path("design/", design, name="design"),
+    path("p/<slug:project>/", include(in_project)),
 ]

@@ -1,11 +1,15 @@
 // Live pages: a signal over the socket, HTML over HTTP.
-// The body names its topics (data-topics="agent-42 fleet-1"). The socket /live/ is told them on open,
-// {"watch": […]}, and carries only {topic, version, spread_ms}; this file then fires the DOM event
-// "live:<topic>" on the body, and whatever region has hx-trigger="live:<topic> from:body" fetches itself.
+// The body names its topics (data-topics="agent-42 fleet-1"), and so may any row (data-watch="agent-42").
+// The socket /live/ is told them on open and when the rows are others, {"watch": […]}, and carries only
+// {topic, version, spread_ms}; this file then fires the DOM event "live:<topic>" on the body, and whatever
+// region has hx-trigger="live:<topic> from:body" fetches itself.
 //   at once        an event of one agent; within spread_ms, at a random moment, one of a whole fleet
 //   at most        once in 300 ms or spread_ms for a topic, whichever is longer; never lost, only later
-//   everything     on every open of the socket, the first included, and when the page is seen, online or
-//                  restored again: what happened meanwhile was told to nobody
+//   everything     as soon as the server says {"watching": n}, on the first open too, on its {"again": 1},
+//                  and when the page is seen, online or restored again: what happened meanwhile was told to
+//                  nobody. The body's topics are fired and "live:again", for a list that then fetches all
+//                  its rows at once; the rows' own topics are not
+//   pulse          "live:pulse" every 20 s, for ages that no announcement carries
 //   reconnect      on every close but 4401 (signed out: to the sign-in page) and 4403 (not yours: it stays
 //                  quiet), after 0.5 s doubling to 30 s, half of it by chance
 //   heartbeat      the server's {"beat": 1} each 20 s; 45 s of silence count as a lost connection
@@ -13,9 +17,11 @@
 // "Pause live updates" (WCAG 2.2.2) holds every event back until it is pressed again; then all are due.
 (() => {
   "use strict";
-  const LEAST_MS = 300, SILENCE_MS = 45000, POLL_MS = 30000, LONGEST_MS = 30000, SOON_MS = 2000;
+  const LEAST_MS = 300, SILENCE_MS = 45000, POLL_MS = 30000, LONGEST_MS = 30000, SOON_MS = 2000, PULSE_MS = 20000;
   const SIGNED_OUT = 4401, FORBIDDEN = 4403;
+  const AGAIN = "again";
   const topics = (document.body.dataset.topics || "").split(/\s+/).filter(Boolean);
+  const rows = () => [...document.querySelectorAll("[data-watch]")].map((row) => row.dataset.watch);
   const indicator = document.querySelector("[data-live-indicator]");
   if (!topics.length || !indicator) return;
 
@@ -29,6 +35,7 @@
   let downSince = new Date();
   let heard = Date.now();
   let retry = 0;
+  let watched = "";
 
   const show = (state, text) => {
     indicator.hidden = false;
@@ -44,34 +51,44 @@
     show("stale", `Stale since ${downSince.toISOString().slice(11, 16)}`);
   };
 
+  const tell = (name) => document.body.dispatchEvent(new CustomEvent(`live:${name}`));
+
   const fire = (topic) => {
     due.delete(topic);
     if (paused || document.hidden) return;
     last.set(topic, Date.now());
-    document.body.dispatchEvent(new CustomEvent(`live:${topic}`));
+    tell(topic);
   };
 
   const soon = (topic, spread) => {
-    if (due.has(topic) || !topics.includes(topic)) return;
+    if (due.has(topic)) return;
     const rest = (last.get(topic) ?? 0) + Math.max(LEAST_MS, spread) - Date.now();
     due.set(topic, setTimeout(fire, Math.max(rest, Math.random() * spread), topic));
   };
 
-  const everything = () => topics.forEach((topic) => soon(topic, 0));
+  const everything = (spread = 0) => [...topics, AGAIN].forEach((topic) => soon(topic, spread));
+
+  const watchRows = () => {
+    const all = [...new Set([...topics, ...rows()])];
+    if (socket?.readyState !== WebSocket.OPEN || all.join() === watched) return;
+    watched = all.join();
+    socket.send(JSON.stringify({ watch: all }));
+  };
 
   const take = (event) => {
     heard = Date.now();
     const signal = JSON.parse(event.data);
     if (signal.topic) soon(signal.topic, signal.spread_ms || 0);
+    if (signal.again || signal.watching !== undefined) everything(signal.spread_ms || 0);
   };
 
   const opened = () => {
     attempts = 0;
     downSince = null;
     heard = Date.now();
-    socket.send(JSON.stringify({ watch: topics }));
+    watched = "";
+    watchRows();
     draw();
-    everything();
   };
 
   const closed = (event) => {
@@ -120,6 +137,8 @@
   window.addEventListener("online", back);
   window.addEventListener("pageshow", (event) => { if (event.persisted) back(); });
   setInterval(watch, 1000);
+  document.addEventListener("htmx:afterSettle", watchRows);
   setInterval(() => { if (downSince) everything(); }, POLL_MS);
+  setInterval(() => { if (!paused && !document.hidden) tell("pulse"); }, PULSE_MS);
   connect();
 })();

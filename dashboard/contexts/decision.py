@@ -1,0 +1,137 @@
+"""The decision: what may be done about an incident, what each button does, what became of it.
+
+The panel has one face at a time. *open*: a pause waits for a decision. *followed*: it was decided, and the
+page follows the command. *stopped*: it may be started again. *itself*: nothing is held, it ends by itself.
+*closed*: it is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agents import access
+from agents.access import Actor
+from agents.models import Command, Decision, Incident, IncidentState, Instance, Pause, PauseState
+from agents.queries import budgets
+from dashboard import phrasing
+from dashboard.contexts.fleet import said
+
+WAITING = (PauseState.PAUSING, PauseState.PAUSED)
+REASONS = [
+    ("known bug", "Known bug"),
+    ("fixed outside", "Fixed outside"),
+    ("false alarm", "False alarm"),
+    ("try once more", "Try once more"),
+]
+PAUSE_REASONS = [
+    ("looks wrong", "Looks wrong"),
+    ("change ahead", "Change ahead"),
+    ("costs too much", "Costs too much"),
+    ("drill", "Drill"),
+]
+BY = {"resume": "Resumed", "stop": "Stopped", "start": "Started again", "rollback": "Rolled back"}
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One pause that was decided about, and how far its command has come."""
+
+    pause: Pause
+    instance: Instance
+    decision: Decision
+    command: Command | None
+    verb: str
+    proven: str
+
+    @property
+    def taken_at(self) -> datetime | None:
+        return (self.command.taken_at or self.command.done_at) if self.command else None
+
+    @property
+    def refused(self) -> bool:
+        return self.command is not None and self.command.state == Command.State.REFUSED
+
+    @property
+    def waits(self) -> bool:
+        return self.command is not None and self.command.state == Command.State.ORDERED
+
+
+def panel(incident: Incident, instances: list[Instance], actor: Actor, now: datetime) -> dict[str, Any]:
+    """Everything the decision panel, the phone's bar and its sheets show."""
+    pauses = list(incident.pauses.all())
+    waiting = [pause for pause in pauses if pause.state in WAITING]
+    followed = _followed(incident, pauses)
+    face = _face(incident, waiting, pauses, followed)
+    agents = sorted({pause.instance.agent.name for pause in waiting})
+    return {
+        "face": face,
+        "panel": f"partials/incident_panel_{face}.html",
+        "waiting_pauses": waiting,
+        "decides_for": agents,
+        "followed": followed,
+        "may_decide": access.can(actor, "decide", incident),
+        "may_pause": access.can(actor, "pause", incident),
+        "reasons": REASONS,
+        "resume_does": _resume_does(waiting, now),
+        "stop_does": _stop_does(waiting, now),
+        "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
+        "pausable": sorted({i.agent.name for i in instances}),
+    }
+
+
+def _face(incident: Incident, waiting: list[Pause], pauses: list[Pause], followed: list[Followed]) -> str:
+    if waiting:
+        return "open"
+    if any(pause.state == PauseState.STOPPED for pause in pauses):
+        return "stopped"
+    if incident.state == IncidentState.CLOSED and not followed:
+        return "closed"
+    return "followed" if followed else "itself"
+
+
+def _followed(incident: Incident, pauses: list[Pause]) -> list[Followed]:
+    """The newest decision about each pause, with its command."""
+    newest = {decision.pause_id: decision for decision in incident.decisions.all()}
+    found = []
+    for pause in pauses:
+        decision = newest.get(pause.pk)
+        if decision is None:
+            continue
+        commands = [c for c in pause.commands.all() if c.decision_id == decision.pk]
+        done = budgets.probation_done(pause.instance)
+        found.append(
+            Followed(
+                pause=pause,
+                instance=pause.instance,
+                decision=decision,
+                command=commands[-1] if commands else None,
+                verb=BY[decision.verb],
+                proven=f"{done[0]} of {done[1]}" if done and pause.instance.status == "probation" else "",
+            )
+        )
+    return found
+
+
+def _resume_does(waiting: list[Pause], now: datetime) -> str:
+    """What resuming does, before it is pressed."""
+    if not waiting:
+        return ""
+    since = phrasing.day(max(pause.at for pause in waiting), now)
+    return f"Goes on from where it stopped at {since}. {_when(waiting)}".strip()
+
+
+def _stop_does(waiting: list[Pause], now: datetime) -> str:
+    gone = waiting and not any(pause.instance.live for pause in waiting)
+    at_once = "No process runs, so it is stopped at once." if gone else "Its run ends at once."
+    return f"{at_once} No run begins until someone starts it again."
+
+
+def _when(waiting: list[Pause]) -> str:
+    gone = [pause for pause in waiting if not pause.instance.live]
+    if gone and len(gone) == len(waiting):
+        return "The process is gone: it is taken up when it next starts."
+    if gone:
+        return f"{len(gone)} of {len(waiting)} processes are gone: those take it up when they next start."
+    return ""

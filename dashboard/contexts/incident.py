@@ -1,0 +1,209 @@
+"""The 3 a.m. card: what broke, what it costs to wait, what cannot be undone, who knows of it.
+
+Everything an agent said is plain text here, bounded, and trusted for nothing: a runbook is a link only if
+it is http or https. What may be decided, and what became of it, is contexts/decision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from agents import access
+from agents.access import Actor
+from agents.models import Effect, Entry, Incident, Instance
+from agents.queries import budgets, incidents
+from agents.queries.budgets import Spent
+from agents.services import alerts
+from dashboard import phrasing
+from dashboard.contexts import decision
+from dashboard.contexts.entries import read, seconds
+from dashboard.contexts.values import is_long, line_of, text_of
+
+SLACK = timedelta(seconds=2)
+WORDS = {
+    "verification": ("fail", "Fail"),
+    "error": ("error", "Error"),
+    "crash": ("error", "Crash"),
+    "silence": ("transient", "Silence"),
+    "blocked": ("transient", "Blocked"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One counted failure, with what its action was given."""
+
+    entry: Entry
+    outcome: str
+    word: str
+    given: str
+    expected: str
+    actual: str
+    why: str
+    lasted: float
+    took: str
+
+    @property
+    def long(self) -> bool:
+        return is_long(self.expected, self.actual)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What broke: the streak that spent the budget, and the older failures that count for the hour."""
+
+    streak: list[Failure]
+    older: list[Failure]
+    spent: Spent
+    nth: str
+    effects: list[dict[str, Any]]
+    effects_more: int
+
+
+def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
+    """Everything the page shows below its top bar."""
+    project = incident.project
+    instances = concerned(incident)
+    told = alerts.told(incident)
+    return {
+        "project": project,
+        "incident": incident,
+        "agent": incident.agent,
+        "now": now,
+        "runbook": link(incident.agent.runbook),
+        "instances": instances,
+        "evidence": evidence(incident, instances, now),
+        "last": incidents.last_action(incident.agent_id, incident.opened_at),
+        "pauses": list(incident.pauses.all()),
+        "told": told,
+        "waiting_count": incidents.waiting_count(project),
+        "may_acknowledge": access.can(actor, "acknowledge", incident),
+        "may_target": access.can(actor, "targets", incident),
+        "topics": " ".join(topics(incident, instances)),
+        "trigger": ", ".join(f"live:{topic} from:body" for topic in topics(incident, instances)),
+        **decision.panel(incident, instances, actor, now),
+    }
+
+
+def concerned(incident: Incident) -> list[Instance]:
+    """The instances it is about, those of its own agent first."""
+    found = {instance.pk: instance for instance in incident.instances.all()}
+    for pause in incident.pauses.all():
+        found.setdefault(pause.instance_id, pause.instance)
+    return sorted(found.values(), key=lambda i: (i.agent_id != incident.agent_id, i.agent.name, i.name))
+
+
+def topics(incident: Incident, instances: list[Instance]) -> list[str]:
+    """What the page listens to: the incident and every agent in it."""
+    agents = sorted({incident.agent_id, *(instance.agent_id for instance in instances)})
+    return [f"incident-{incident.pk}", *(f"agent-{pk}" for pk in agents[:50])]
+
+
+def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Evidence:
+    until = incident.decided_at or incident.closed_at or now
+    ids = [instance.pk for instance in instances]
+    since = incidents.account_since(ids, incident.opened_at)
+    failed = incidents.failures(incident, ids, since, until)
+    streak = failed[-_streak(failed) :]
+    shown = _failures(streak, incidents.actions_of(streak))
+    first = min([incident.opened_at, *(f.entry.at - timedelta(seconds=f.lasted) for f in shown)]) - SLACK
+    reached = incidents.effects(ids, first, until)
+    return Evidence(
+        streak=shown,
+        older=_failures(failed[: len(failed) - len(streak)], {}),
+        spent=_spent(incident, failed, now),
+        nth=_nth(incident, failed),
+        effects=[effect(one) for one in reached],
+        effects_more=max(0, incidents.effects_count(ids, first, until) - len(reached)),
+    )
+
+
+def effect(one: Effect) -> dict[str, Any]:
+    """What reached the outside world, in a line."""
+    return {"effect": one, "given": line_of(_json(one.input)), "state": one.get_state_display()}
+
+
+def link(address: str) -> str:
+    """The address, if a browser may be sent there; anything else is shown as text."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return address if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+def changes_since(incident: Incident, shown_at: datetime) -> list[Entry]:
+    """What the timeline has that the reader of an older page has not seen."""
+    return incidents.news(incident, shown_at)
+
+
+def _streak(failed: list[Entry]) -> int:
+    """How many of the last failures spent the budget: the streak, or all when the hour did."""
+    if not failed:
+        return 1
+    body = read(failed[-1].body)
+    streak, hourly = _count(body, "consecutive"), _count(body, "hourly")
+    return len(failed) if hourly >= 4 and streak < 3 else max(1, min(streak, len(failed)))
+
+
+def _spent(incident: Incident, failed: list[Entry], now: datetime) -> Spent:
+    """The budget as it was decided upon: as it is now while nobody has."""
+    agent = incident.agent
+    if incident.decided_at is None and incident.closed_at is None:
+        return budgets.of_agent(agent, agent.instances.all(), now)
+    body: Mapping[str, Any] = read(failed[-1].body) if failed else {}
+    streak, hourly = _count(body, "consecutive"), _count(body, "hourly")
+    return Spent(streak, agent.max_consecutive, hourly, agent.max_hourly)
+
+
+def _nth(incident: Incident, failed: list[Entry]) -> str:
+    """How often, in words: `7th time, 3 in a row.`"""
+    streak = _count(read(failed[-1].body), "consecutive") if failed else 0
+    said = []
+    if incident.group:
+        said.append(f"{phrasing.nth(incident.group.failures)} time")
+    if streak > 1:
+        said.append(f"{streak} in a row")
+    return f"{', '.join(said).capitalize()}." if said else ""
+
+
+def _failures(failed: list[Entry], actions: dict[str, Entry]) -> list[Failure]:
+    return [_failure(entry, actions.get(entry.id)) for entry in failed]
+
+
+def _failure(entry: Entry, action: Entry | None) -> Failure:
+    body, given = read(entry.body), read(action.body) if action else {}
+    outcome, word = WORDS.get(entry.outcome, ("error", entry.outcome.capitalize() or "Failure"))
+    said = text_of(body.get("actual")) or text_of(body.get("message"))
+    exception = text_of(body.get("exception"), 200)
+    if body.get("actual") in (None, "") and exception:
+        said = f"{exception}: {said}" if said else exception
+    lasted = seconds(given)
+    return Failure(
+        entry=entry,
+        outcome=outcome,
+        word=word,
+        given=line_of(given.get("input"), 60),
+        expected=text_of(body.get("expected")) or text_of(given.get("expected")),
+        actual=said or entry.title,
+        why=text_of(body.get("why"), 300),
+        lasted=min(lasted or 0.0, 3600.0),
+        took=phrasing.took(lasted) if lasted is not None else "",
+    )
+
+
+def _count(body: Mapping[str, Any], name: str) -> int:
+    count = body.get(name)
+    return count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 10_000 else 0
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,38 @@
+"""What a human says with a decision: a reason from the chips, a note, and words for the agent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django import forms
+
+from dashboard.contexts.decision import PAUSE_REASONS, REASONS
+
+NO_REASON = {"required": "Choose a reason: whoever reads the log next wants to know why."}
+
+
+class ReasonForm(forms.Form):
+    reason = forms.ChoiceField(choices=REASONS, error_messages=NO_REASON)
+    note = forms.CharField(required=False, max_length=400)
+
+    def why(self) -> str:
+        """The reason as the log keeps it."""
+        reason, note = self.cleaned_data["reason"], self.cleaned_data["note"].strip()
+        return f"{reason}: {note}" if note else reason
+
+
+class PauseForm(ReasonForm):
+    reason = forms.ChoiceField(choices=PAUSE_REASONS, error_messages=NO_REASON)
+
+
+class DecideForm(ReasonForm):
+    """`version` is the one that was shown; `shown_at` is when, for saying what came after it."""
+
+    version = forms.IntegerField(min_value=0, max_value=2**62)
+    shown_at = forms.FloatField(required=False, min_value=0, max_value=4e9)
+    guidance = forms.CharField(required=False, max_length=4_000)
+    probation = forms.BooleanField(required=False)
+
+    def seen_until(self) -> datetime | None:
+        at = self.cleaned_data.get("shown_at")
+        return datetime.fromtimestamp(at, UTC) if at else None

@@ -1,0 +1,67 @@
+"""The typed request: who asks, in which project, and when.
+
+Every page of a project goes through `member`: sign-in, the project of the address, the right to do the
+verb. Whoever is no member gets the same 404 as for a project that does not exist; a member whose role
+does not reach gets a 403 that names the role. `now` is read once here and passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from agents import access
+from agents.models import Project, User
+
+P = ParamSpec("P")
+
+
+class ProjectRequest(HttpRequest):
+    """A request of a member, in a project. Filled by `member`."""
+
+    user: User
+    project: Project
+    actor: access.Actor
+    now: datetime
+
+
+ProjectView = Callable[Concatenate[ProjectRequest, P], HttpResponseBase]
+
+
+def member(verb: str = "view") -> Callable[[ProjectView[P]], Callable[..., HttpResponseBase]]:
+    """The view, for those who may do `verb` in the project of the address."""
+
+    def decorate(view: ProjectView[P]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def guarded(request: Any, project: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return _ask_to_sign_in(request)
+            found = Project.objects.filter(name=project).first()
+            actor = access.person(request.user, found) if found else None
+            if found is None or actor is None:
+                raise Http404
+            request.actor, request.project, request.now = actor, found, timezone.now()
+            if not access.can(actor, verb, found):
+                raise PermissionDenied(f"A {actor.role} of {project} may not do this.")
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
+    """To the door and back; a fragment must not fill itself with the door, so htmx loads it whole."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=401, headers={"HX-Refresh": "true"})
+    if request.method != "GET":
+        return redirect("account_login")
+    return redirect_to_login(request.get_full_path())
