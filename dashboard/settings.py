@@ -14,6 +14,7 @@ from csp.constants import NONE, SELF
 
 from dashboard.embedded.addresses import addresses, secret_key
 from dashboard.logs import logging_settings
+from dashboard.mail import mail_settings, networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("SICKBAY_DATA", BASE_DIR / ".sickbay")).resolve()
@@ -24,7 +25,7 @@ DEBUG = False
 ALLOWED_HOSTS = os.environ.get("SICKBAY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("SICKBAY_ORIGINS", "").split(",") if o]
 BEHIND_TLS = os.environ.get("SICKBAY_TLS") == "1"
-SITE_URL = os.environ.get("SICKBAY_SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+SITE_URL = (os.environ.get("SICKBAY_SITE_URL") or "http://127.0.0.1:8000").rstrip("/")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -135,7 +136,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = (
+    os.environ.get("SICKBAY_STATIC") or None
+)  # where collectstatic puts them; served from static/ without
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 3600
@@ -158,6 +161,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+
+globals().update(mail_settings(os.environ.get("SICKBAY_SMTP_URL", "")))
+DEFAULT_FROM_EMAIL = os.environ.get("SICKBAY_MAIL_FROM", "sickbay@localhost")
+ALERT_ALLOW_CIDRS = networks(os.environ.get("SICKBAY_ALERT_ALLOW_CIDRS", ""))
 
 LOGGING = logging_settings(os.environ.get("SICKBAY_LOG", "warning"))
 DJANGO_STRUCTLOG_USER_ID_FIELD = ""

@@ -1,0 +1,116 @@
+"""The 3 a.m. card as an alert carries it: ten lines, names and verdicts, one link, no values.
+
+What agents wrote into names is shown as plain text: control, bidi and zero-width characters are taken out,
+so that no line breaks out of its place and nothing reads as something else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import unicodedata
+from typing import Any
+
+from django.conf import settings
+
+from agents.models import Agent, Cause, Incident, Outbox, Pause
+
+CAUSES: dict[str, str] = {
+    Cause.BUDGET: "its failure budget is spent",
+    Cause.HUMAN: "it was paused by hand",
+    Cause.SILENCE: "it is not heard from",
+    Cause.MISSED: "it missed its start",
+    Cause.BLOCKED: "nothing but transient errors",
+    Cause.EFFECT: "an effect may have happened",
+    Cause.DETECTOR: "a detector fired",
+}
+NEXT: dict[str, str] = {
+    Outbox.About.OPENED: "Next: open it, read what broke, decide.",
+    Outbox.About.AGAIN: "Again: the decision was not taken up within ten minutes.",
+    Outbox.About.CLOSED: "It closed by itself; nothing is asked of you.",
+}
+
+
+def subject(row: Outbox) -> str:
+    if row.incident is None:
+        return plain(f"[Sickbay {row.target.project.name}] A test", 150)
+    return plain(f"[Sickbay {row.incident.project.name}] {headline(row)}", 150)
+
+
+def body(row: Outbox) -> str:
+    """At most ten lines."""
+    if row.incident is None:
+        return f"This is a test of the target {plain(row.target.label, 100)}.\nIf you read it, alerts arrive."
+    incident, agent = row.incident, row.incident.agent
+    return "\n".join(
+        line
+        for line in (
+            headline(row),
+            f"Since {incident.opened_at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC, incident {incident.pk}.",
+            f"Budget: {budget_line(agent)}.",
+            f"With it: {plain(', '.join(others(incident)), 200)}." if others(incident) else "",
+            f"For: {plain(agent.about, 200)}" if agent.about else "",
+            f"Whose: {plain(agent.owner, 100)}" if agent.owner else "",
+            f"While it waits: {plain(agent.while_paused, 200)}" if agent.while_paused else "",
+            NEXT.get(row.about, ""),
+            link(incident),
+        )
+        if line
+    )
+
+
+def payload(row: Outbox, now: dt.datetime) -> dict[str, Any]:
+    """The same as data, after Standard Webhooks: type, timestamp, data."""
+    said: dict[str, Any] = {"summary": headline(row), "text": body(row), "project": row.target.project.name}
+    kind = "test" if row.incident is None else f"incident.{row.about}"
+    if row.incident is not None:
+        incident = row.incident
+        said |= {
+            "incident": incident.pk,
+            "cause": incident.cause,
+            "state": incident.state,
+            "what": what(incident),
+            "agents": [plain(name, 63) for name in [incident.agent.name, *others(incident)]],
+            "opened_at": incident.opened_at.astimezone(dt.UTC).isoformat(),
+            "url": link(incident),
+        }
+    return {"type": kind, "timestamp": now.astimezone(dt.UTC).isoformat(), "data": said}
+
+
+def headline(row: Outbox) -> str:
+    if row.incident is None:
+        return "This is a test"
+    incident = row.incident
+    verb = {Cause.SILENCE: "is silent", Cause.MISSED: "did not start", Cause.BLOCKED: "is blocked"}.get(
+        Cause(incident.cause), "is paused"
+    )
+    if row.about == Outbox.About.CLOSED:
+        verb = "is back"
+    return plain(f"{incident.agent.name} {verb}: {what(incident)}", 300)
+
+
+def what(incident: Incident) -> str:
+    """The failure group's name when there is one; never a message, which may hold values."""
+    return plain(incident.group.title, 200) if incident.group else CAUSES[incident.cause]
+
+
+def budget_line(agent: Agent) -> str:
+    highest = max(agent.instances.values_list("consecutive", "hourly"), default=(0, 0))
+    hourly = max(agent.instances.values_list("hourly", flat=True), default=0)
+    return f"{highest[0]} of {agent.max_consecutive} in a row, {hourly} of {agent.max_hourly} this hour"
+
+
+def others(incident: Incident) -> list[str]:
+    """The names of the other agents of a shared incident."""
+    names = Pause.objects.filter(incident=incident).exclude(instance__agent_id=incident.agent_id)
+    return sorted(set(names.values_list("instance__agent__name", flat=True)))[:20]
+
+
+def link(incident: Incident) -> str:
+    return f"{settings.SITE_URL}/p/{incident.project.name}/incidents/{incident.pk}/"
+
+
+def plain(value: str, limit: int) -> str:
+    """One line of visible text."""
+    spaced = " ".join(value.split())
+    shown = "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -1,0 +1,132 @@
+"""Handing alerts over: claim a row, send, write the attempt.
+
+    waiting ──claim──▶ claimed ──sent──▶ sent
+       ▲                  │ └─failed──▶ waiting, later (and after many tries: given_up)
+       └─── claim expires ┘
+
+`due_at` is when to look at the row next: the next try of a waiting one, the end of a claim. A worker that
+dies between claiming and sending leaves a claim that expires; the row is claimed again, and its receiver
+can tell a repeat by the message's id. Nothing is sent inside a transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend
+from django.db import transaction
+from django.utils import timezone
+
+from agents.announce import changed_agent
+from agents.models import AlertTarget, Attempt, Outbox
+from agents.services import cards, targets, webhooks
+from agents.services.snapshots import text
+
+CLAIM = dt.timedelta(seconds=60)
+AT_MOST = dt.timedelta(seconds=30)
+BACK_OFF = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3600, 3600)
+DUE = (Outbox.State.WAITING, Outbox.State.CLAIMED)
+
+Clock = Callable[[], dt.datetime]
+
+
+def send_due(clock: Clock = timezone.now) -> int:
+    """Send what is due, one row after the other, until there is no more or half a minute has passed."""
+    started, sent = clock(), 0
+    while clock() - started < AT_MOST:
+        claimed = claim(clock())
+        if claimed is None:
+            return sent
+        sent += send(claimed, clock)
+    return sent
+
+
+@transaction.atomic
+def claim(now: dt.datetime) -> Attempt | None:
+    """Take the row that has been due longest; other workers skip it until the claim expires."""
+    due = Outbox.objects.filter(state__in=DUE, due_at__lte=now).order_by("due_at", "pk")
+    row = due.select_for_update(skip_locked=True).first()
+    if row is None:
+        return None
+    Attempt.objects.filter(outbox=row, outcome=Attempt.Outcome.CLAIMED).update(
+        outcome=Attempt.Outcome.FAILED, why="the worker died while it was sending", ended_at=now
+    )
+    row.state, row.claimed_at, row.due_at = Outbox.State.CLAIMED, now, now + CLAIM
+    row.attempts += 1
+    row.save(update_fields=["state", "claimed_at", "due_at", "attempts"])
+    return Attempt.objects.create(outbox=row, at=now)
+
+
+def send(attempt: Attempt, clock: Clock) -> bool:
+    """Hand one claimed row over and write down what came of it."""
+    row = Outbox.objects.select_related(
+        "target__project", "incident__agent", "incident__group", "incident__project"
+    ).get(pk=attempt.outbox_id)
+    try:
+        if row.target.kind == AlertTarget.Kind.EMAIL:
+            _mail(row)
+        else:
+            _call(row, clock())
+    except webhooks.NotSent as error:
+        _failed(attempt, row, str(error), clock())
+        return False
+    _sent(attempt, row, clock())
+    return True
+
+
+def _mail(row: Outbox) -> None:
+    if not settings.EMAIL_HOST:
+        raise webhooks.NotSent("no mail server is configured: set SICKBAY_SMTP_URL")
+    backend = EmailBackend(timeout=int(webhooks.LIMIT_S / 2))
+    message = EmailMessage(
+        cards.subject(row),
+        cards.body(row),
+        to=[row.target.address],
+        headers={"Auto-Submitted": "auto-generated", "X-Sickbay-Message": f"msg_{row.pk}"},
+        connection=backend,
+    )
+    try:
+        with webhooks.cut_off(lambda: [getattr(backend.connection, "sock", None)]):
+            message.send()
+    except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; their words may quote the server.
+        raise webhooks.NotSent(f"the mail server did not take it ({type(error).__name__})") from error
+
+
+def _call(row: Outbox, now: dt.datetime) -> None:
+    secret = targets.decrypt(row.target)
+    if secret is None:
+        raise webhooks.NotSent("its secret cannot be read: change the address or add it again")
+    body = json.dumps(cards.payload(row, now), separators=(",", ":")).encode()
+    webhooks.deliver(webhooks.Call(row.target.address, f"msg_{row.pk}", int(now.timestamp()), body, secret))
+
+
+@transaction.atomic
+def _sent(attempt: Attempt, row: Outbox, now: dt.datetime) -> None:
+    Attempt.objects.filter(pk=attempt.pk).update(outcome=Attempt.Outcome.SENT, why="", ended_at=now)
+    Outbox.objects.filter(pk=row.pk, state__in=DUE).update(state=Outbox.State.SENT)
+    _announced(row)
+
+
+@transaction.atomic
+def _failed(attempt: Attempt, row: Outbox, why: str, now: dt.datetime) -> None:
+    """Later again, unless another worker has the row by now, or it was tried often enough."""
+    Attempt.objects.filter(pk=attempt.pk).update(
+        outcome=Attempt.Outcome.FAILED, why=text(why, 300), ended_at=now
+    )
+    mine = Outbox.objects.filter(pk=row.pk, state=Outbox.State.CLAIMED, claimed_at=attempt.at)
+    if row.attempts > len(BACK_OFF) or row.about == Outbox.About.TEST:
+        mine.update(state=Outbox.State.GIVEN_UP)
+    else:
+        later = now + dt.timedelta(seconds=BACK_OFF[row.attempts - 1])
+        mine.update(state=Outbox.State.WAITING, due_at=later)
+    _announced(row)
+
+
+def _announced(row: Outbox) -> None:
+    """The incident's sentence has changed, not what its decider was shown."""
+    if row.incident is not None:
+        changed_agent(row.incident.agent_id, row.incident.project_id)

@@ -1,0 +1,168 @@
+"""Alert targets: an e-mail address or a signed webhook, by a typed form each; no raw URLs of anything else.
+
+A webhook's secret is made here, shown once, and kept encrypted with a key that is derived from SECRET_KEY.
+A new address gets a new secret: whoever may change where messages go must not get them signed for elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from agents.access import Actor
+from agents.announce import announce
+from agents.models import AlertTarget, Outbox
+from agents.services import audit, outbox
+from agents.services.snapshots import text
+
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
+
+
+class Refused(ValueError):
+    """This address cannot be a target; the message says what to write instead."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The target, and its webhook secret when a new one was made: it can be shown this once."""
+
+    target: AlertTarget
+    secret: str | None
+
+
+@transaction.atomic
+def add(*, actor: Actor, kind: str, label: str, address: str, now: dt.datetime) -> Kept:
+    address = checked(kind, address)
+    secret = new_secret() if kind == AlertTarget.Kind.WEBHOOK else None
+    target = AlertTarget.objects.create(
+        project_id=actor.project_id,
+        kind=kind,
+        label=text(label.strip(), 100) or address[:100],
+        address=address,
+        secret=encrypt(secret) if secret else None,
+        created_at=now,
+    )
+    _written_down(actor, "add target", target, now)
+    return Kept(target, secret)
+
+
+@transaction.atomic
+def change(
+    *, actor: Actor, pk: int, label: str, address: str, enabled: bool, now: dt.datetime
+) -> Kept | None:
+    """None when it is not there, or another project's."""
+    target = AlertTarget.objects.select_for_update().filter(pk=pk, project_id=actor.project_id).first()
+    if target is None:
+        return None
+    address, secret = checked(target.kind, address), None
+    if address != target.address:
+        target.address, target.secret = address, None
+        if target.kind == AlertTarget.Kind.WEBHOOK:
+            secret = new_secret()
+            target.secret = encrypt(secret)
+    target.label, target.enabled = text(label.strip(), 100) or address[:100], enabled
+    target.save(update_fields=["label", "address", "secret", "enabled"])
+    _written_down(actor, "change target", target, now)
+    return Kept(target, secret)
+
+
+@transaction.atomic
+def remove(*, actor: Actor, pk: int, now: dt.datetime) -> bool:
+    target = AlertTarget.objects.filter(pk=pk, project_id=actor.project_id).first()
+    if target is None:
+        return False
+    removed = AlertTarget(pk=target.pk, project_id=target.project_id, kind=target.kind, label=target.label)
+    target.delete()
+    _written_down(actor, "remove target", removed, now)
+    return True
+
+
+@transaction.atomic
+def test(*, actor: Actor, pk: int, now: dt.datetime) -> Outbox | None:
+    """Send a test: an outbox row like any other, so that it proves the whole way."""
+    target = AlertTarget.objects.filter(pk=pk, project_id=actor.project_id).first()
+    if target is None:
+        return None
+    key = f"test-{target.pk}-{secrets.token_hex(8)}"
+    row = outbox.put(target=target, about=Outbox.About.TEST, key=key, now=now)
+    _written_down(actor, "test target", target, now)
+    return row
+
+
+def checked(kind: str, address: str) -> str:
+    """The address as it is kept, or Refused."""
+    address = address.strip()
+    if kind == AlertTarget.Kind.EMAIL:
+        try:
+            validate_email(address)
+        except ValidationError as error:
+            raise Refused("Write one e-mail address, like oncall@example.com.") from error
+        return address
+    if kind != AlertTarget.Kind.WEBHOOK:
+        raise Refused("A target is an e-mail address or a webhook.")
+    return _checked_url(address)
+
+
+def new_secret() -> str:
+    """A Standard Webhooks secret: 24 random bytes."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def encrypt(secret: str) -> bytes:
+    return _box().encrypt(secret.encode())
+
+
+def decrypt(target: AlertTarget) -> str | None:
+    """The target's secret; None when it has none, or when it was kept under another SECRET_KEY."""
+    if target.secret is None:
+        return None
+    try:
+        return _box().decrypt(bytes(target.secret)).decode()
+    except InvalidToken:
+        return None
+
+
+def _checked_url(address: str) -> str:
+    """Its shape alone: where it leads is checked when it is called, because names move."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError as error:
+        raise Refused("This is no address; write https://host/path.") from error
+    host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    if parts.scheme not in ("https", "http") or not HOST.fullmatch(host) or port == 0:
+        raise Refused(
+            "Write https://host/path; a user name, a password or another scheme cannot stand there."
+        )
+    if len(address) > 500 or not address.isascii() or not address.isprintable() or " " in address:
+        raise Refused("An address has at most 500 plain characters and no spaces.")
+    return address.partition("#")[0]
+
+
+def _box() -> Fernet:
+    key = hashlib.sha256(b"sickbay alert targets\0" + settings.SECRET_KEY.encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(key))
+
+
+def _written_down(actor: Actor, verb: str, target: AlertTarget, now: dt.datetime) -> None:
+    announce(f"project-{target.project_id}", int(now.timestamp() * 1000))
+    audit.record(
+        project_id=target.project_id,
+        actor=actor.name,
+        verb=verb,
+        object=f"target {target.pk} ({target.kind} {target.label})",
+        reason="",
+        saw={"enabled": target.enabled},
+        now=now,
+    )
