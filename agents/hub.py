@@ -130,7 +130,7 @@ class Hub:
         tasks: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(5):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call]
                 await connection.send_command("SUBSCRIBE", CHANNEL)
                 await connection.read_response()
             self._heard_at = time.monotonic()

@@ -1,0 +1,94 @@
+"""Writers and their runs: who is the newest, and which lives an instance had.
+
+The server numbers epochs at register. A request carries the epoch of its writer; an older one is *fenced*:
+what it had spooled still arrives, marked late, and it changes no state and obeys nothing. A process that was
+never given an epoch (its start was refused, its home is new) may act for an instance only while no other
+process of it lives.
+
+The instance's row lock orders everything that its processes send.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable
+
+from agents.models import Instance, Run, RunState
+from agents.services.lines import Event
+
+ENDS = {"finished": RunState.FINISHED, "failed": RunState.FAILED}
+
+
+class NotFound(Exception):
+    """There is no such agent, instance or run in this project."""
+
+
+def find(project_id: int, agent: str, instance: str) -> Instance:
+    found = Instance.objects.select_related("agent").filter(**_key(project_id, agent, instance)).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def lock(project_id: int, agent: str, instance: str) -> Instance:
+    """The instance with its agent; its row is ours until the commit."""
+    rows = Instance.objects.select_for_update(of=("self",)).select_related("agent")
+    found = rows.filter(**_key(project_id, agent, instance)).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _key(project_id: int, agent: str, instance: str) -> dict[str, object]:
+    return {"agent__project_id": project_id, "agent__name": agent, "name": instance}
+
+
+def is_newest(instance: Instance, epoch: int | None) -> bool:
+    """An epoch beyond ours is newer too: this database was restored from a backup."""
+    return bool(epoch) and (epoch or 0) >= instance.epoch
+
+
+def is_fenced(instance: Instance, epoch: int | None) -> bool:
+    """Whether a newer process has taken over from this writer."""
+    return bool(epoch) and (epoch or 0) < instance.epoch
+
+
+def may_obey(instance: Instance, epoch: int) -> bool:
+    """The newest process obeys commands; while none lives, so does one that still waits for its epoch."""
+    return epoch >= instance.epoch or (epoch == 0 and not instance.live)
+
+
+def run_of(instance: Instance, run_id: uuid.UUID, *, started_at: dt.datetime) -> Run:
+    """The run of this instance with this id, created on sight; another instance's is not found."""
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        fresh = Run(id=run_id, instance=instance, started_at=started_at)
+        Run.objects.bulk_create([fresh], ignore_conflicts=True)
+        run = Run.objects.get(pk=run_id)
+    if run.instance_id != instance.pk:
+        raise NotFound
+    return run
+
+
+def end(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]]) -> bool:
+    """How this run, or an earlier one, ended by its own lines; whether the instance stopped living."""
+    stopped = False
+    for event, at in events:
+        if event.name in ENDS:
+            stopped |= _ended(instance, run.pk, ENDS[event.name], at)
+        elif event.name == "vanished" and event.run is not None:
+            stopped |= _ended(instance, uuid.UUID(event.run), RunState.VANISHED, at)
+    return stopped
+
+
+def _ended(instance: Instance, run_id: uuid.UUID, state: RunState, at: dt.datetime) -> bool:
+    running = Run.objects.filter(pk=run_id, instance=instance, state=RunState.RUNNING)
+    if not running.update(state=state, ended_at=at):
+        return False
+    newest = Run.objects.filter(pk=run_id, epoch=instance.epoch).exists()
+    if newest and instance.live:
+        Instance.objects.filter(pk=instance.pk).update(live=False, gone_since=at)
+        instance.live, instance.gone_since = False, at
+        return True
+    return False
