@@ -15,6 +15,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.forms import BoundField
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -105,6 +106,15 @@ def budget_gauge(consecutive: int, max_consecutive: int, hourly: int, max_hourly
 @register.filter
 def share(percent: float, width: int = 40) -> float:
     return drawing.share(percent, width)
+
+
+@register.filter
+def styled(field: BoundField) -> SafeString:
+    """A form's field as our input: labelled, so without a placeholder, and marked when it is wrong."""
+    attrs: dict[str, Any] = {"class": "input", "placeholder": False}
+    if field.errors:
+        attrs |= {"aria-invalid": "true", "aria-describedby": f"{field.auto_id}_error"}
+    return field.as_widget(attrs=attrs)
 
 
 @register.filter

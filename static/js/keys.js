@@ -5,7 +5,7 @@
   let first = "";
   let since = 0;
 
-  const typing = (el) => el.closest?.("input, textarea, select, [contenteditable], dialog[open]") !== null;
+  const typing = (el) => el.closest?.("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable], dialog[open]") != null;
   const shown = (el) => el.checkVisibility?.() ?? el.offsetParent !== null;
   const target = (row) => (row.matches("a, button") ? row : row.querySelector("summary, a[href], button"));
 
