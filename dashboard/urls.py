@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard import health
-from dashboard.views import decide, fleet, home, incidents
+from dashboard.views import agent, decide, fleet, home, incidents
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
 from dashboard.views.theme import choose as choose_theme
@@ -17,10 +17,16 @@ in_project: list[URLPattern] = [
     path("fleet/agents/<int:pk>/", fleet.row, name="fleet_row"),
     path("pause/", decide.pause, name="pause"),
     path("pause/ask/", decide.ask_pause, name="ask_pause"),
+    path("agents/<str:name>/", agent.agent, name="agent"),
+    path("agents/<str:name>/head/", agent.head, name="agent_head"),
+    path("agents/<str:name>/runs/", agent.runs, name="agent_runs"),
+    path("agents/<str:name>/pause/", agent.pause, name="agent_pause"),
+    path("agents/<str:name>/start/", agent.start, name="agent_start"),
     path("incidents/", incidents.incidents, name="incidents"),
     path("incidents/list/", incidents.incidents_list, name="incidents_list"),
     path("incidents/<int:pk>/", incidents.incident, name="incident"),
     path("incidents/<int:pk>/now/", incidents.incident_now, name="incident_now"),
+    path("incidents/<int:pk>/bar/", incidents.incident_bar, name="incident_bar"),
     path("incidents/<int:pk>/acknowledge/", decide.acknowledge, name="acknowledge"),
     path("incidents/<int:pk>/resume/", decide.resume, name="resume"),
     path("incidents/<int:pk>/stop/", decide.stop, name="stop"),

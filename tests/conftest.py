@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from agents.models import Membership, Project, Role, User
+
+# A million rounds for each of the cast cost most of a test's time; any server verifies one round as well.
+PBKDF2PasswordHasher.iterations = 1
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ from agents.models import Entry, Kind
 PAGE = 50
 STRETCH = 20_000
 COUNTED = 5_000
+NAMES_READ = 1_000
 LOOKED_AT = 2
+NEAR = timedelta(days=1)
 COUPLE = {Kind.ACTION, Kind.FAILURE}
 VERDICTS = ("pass", "fail", "unknown")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,19 +117,26 @@ def count_newer(agent_id: int, chosen: Chosen, than: Key, *, most: int = 100) ->
     return _matching(rows, chosen)[:most].count()
 
 
-def one(agent_id: int, at: Key) -> Entry | None:
-    return Entry.objects.filter(agent_id=agent_id, pk=tuple(at)).first()
-
-
-def neighbour(entry: Entry) -> Entry | None:
-    """The action that a failure belongs to: the event before it in its run."""
-    if entry.kind != Kind.FAILURE or entry.run_id is None or entry.seq is None:
+def find(agent_id: int, id: str) -> Entry | None:
+    """An entry of the agent by its id: a run's by its number, the server's own by the time in its UUIDv7."""
+    rows = Entry.objects.filter(agent_id=agent_id)
+    if match := re.fullmatch(r"([0-9a-f]{32})-([0-9]{1,18})", id, re.ASCII):
+        return rows.filter(run_id=UUID(match[1]), seq=int(match[2])).first()
+    try:
+        made = EPOCH + timedelta(milliseconds=UUID(id).int >> 80)
+    except (ValueError, OverflowError):
         return None
-    moment = timedelta(minutes=1)
-    return Entry.objects.filter(
-        agent_id=entry.agent_id, run_id=entry.run_id, seq=entry.seq - 1, kind=Kind.ACTION,
-        at__range=(entry.at - moment, entry.at + moment),
-    ).first()  # fmt: skip
+    return rows.filter(id=id, at__gt=made - NEAR, at__lte=made + timedelta(seconds=1)).first()
+
+
+def ending(entry: Entry) -> Entry:
+    """The failure that an action ended with, or the entry itself."""
+    if entry.kind != Kind.ACTION or entry.run_id is None or entry.seq is None:
+        return entry
+    after = Entry.objects.filter(run_id=entry.run_id, seq=entry.seq + 1, kind=Kind.FAILURE)
+    return (
+        after.filter(agent_id=entry.agent_id, at__range=(entry.at - NEAR, entry.at + NEAR)).first() or entry
+    )
 
 
 def counts(agent_id: int, chosen: Chosen) -> dict[str, int]:
@@ -151,7 +160,7 @@ def counts(agent_id: int, chosen: Chosen) -> dict[str, int]:
 
 def names(agent_id: int, chosen: Chosen, *, most: int = 100) -> list[str]:
     """The tools in the newest stretch of the chosen times."""
-    window = _of(agent_id, Chosen(since=chosen.since, until=chosen.until))[:COUNTED]
+    window = _of(agent_id, Chosen(since=chosen.since, until=chosen.until))[:NAMES_READ]
     found = {name for kind, name in window.values_list("kind", "name") if kind in ("action", "failure")}
     return sorted(found)[:most]
 

@@ -164,7 +164,7 @@ def test_other_agents_entries_stay_theirs(agent: Agent, project: Project) -> Non
     """An agent's timeline never shows another's entries, not even by their exact key."""
     theirs = stored(make_agent(project, "other"))
     assert walk(agent) == []
-    assert timeline.one(agent.pk, timeline.key_of(theirs)) is None
+    assert timeline.find(agent.pk, theirs.id) is None
 
 
 def test_counts_stop_counting(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
