@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 
 from agents.api import wire
 from agents.services import ingest, lines, sequences
+from agents.services.admission import unreadable
 
 QUEUE_BEFORE_WAIT = 4
 WAIT_EACH_MS = 25
@@ -27,7 +28,7 @@ def events(request: wire.AgentRequest) -> HttpResponse:
     try:
         taken = ingest.take(project_id=request.token.project_id, header=header, raw=raw, now=timezone.now())
     except sequences.TooManyGaps as error:
-        raise wire.unreadable(str(error)) from error
+        raise unreadable(str(error)) from error
     finally:
         _leave()
     taken.wait_ms = wait_ms
@@ -40,9 +41,9 @@ def batch(body: bytes) -> tuple[lines.Header, list[bytes]]:
     try:
         header = lines.header(first)
     except lines.Refused as error:
-        raise wire.unreadable(f"Line 1 is no header: {error}") from error
+        raise unreadable(f"Line 1 is no header: {error}") from error
     if len(raw) != header.n:
-        raise wire.unreadable(f"The header says {header.n} events, the body has {len(raw)}.")
+        raise unreadable(f"The header says {header.n} events, the body has {len(raw)}.")
     return header, raw
 
 

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST
 
 from agents.api import wire
 from agents.services import lines, registering
+from agents.services.admission import unreadable
 
 LONGEST = 256 * 1024
 
@@ -20,7 +21,7 @@ def register(request: wire.AgentRequest) -> HttpResponse:
     try:
         told = registering.register(project_id=request.token.project_id, said=said, now=timezone.now())
     except ValueError as error:
-        raise wire.unreadable(str(error)) from error
+        raise unreadable(str(error)) from error
     return wire.answer(told)
 
 
@@ -28,4 +29,4 @@ def registration(body: bytes) -> registering.Registration:
     try:
         return msgspec.convert(lines.read(body, LONGEST), registering.Registration)
     except (lines.Refused, msgspec.ValidationError) as error:
-        raise wire.unreadable(f"This is no registration: {error}") from error
+        raise unreadable(f"This is no registration: {error}") from error

@@ -17,46 +17,19 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from agents import access
 from agents.models import Token
-from agents.services import epochs, tokens
+from agents.services import epochs
+from agents.services.admission import NOT_FOUND, Refusal, agent_token, unreadable
 
 P = ParamSpec("P")
 LARGEST_PLAIN = 8 * 1024 * 1024
 LARGEST_WINDOW = 8 * 1024 * 1024
 
 
-class Refusal(Exception):
-    """An answer that is no success: status, a name for programs, a sentence, and what to do."""
-
-    def __init__(self, status: int, error: str, message: str, what_to_do: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": error, "message": message, "what_to_do": what_to_do}
-
-
 class AgentRequest(HttpRequest):
     token: Token
 
 
-NO_TOKEN = Refusal(
-    401,
-    "no_token",
-    "There is no valid token in this request: it is missing, unknown, expired or revoked.",
-    "Send the header Authorization: Bearer sb_…; `manage.py token --scope agent` prints one.",
-)
-WRONG_SCOPE = Refusal(
-    403,
-    "wrong_scope",
-    "This token is not an agent's.",
-    "Use a token made with `manage.py token --scope agent`.",
-)
-NOT_FOUND = Refusal(
-    404,
-    "not_found",
-    "There is no such agent, instance or run in this token's project.",
-    "Register first, with a token of the project that the agent belongs to.",
-)
 TOO_LONG = Refusal(413, "too_long", "The batch is longer than 8 MB unpacked.", "Send smaller batches.")
 
 
@@ -68,7 +41,9 @@ def agent_view(
     @functools.wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            request.token = admitted(request.headers.get("Authorization", ""))  # type: ignore[attr-defined]
+            request.token = agent_token(  # type: ignore[attr-defined]
+                request.headers.get("Authorization", ""), timezone.now()
+            )
             return view(request, *args, **kwargs)  # type: ignore[arg-type]
         except Refusal as refusal:
             return answer(refusal.body, refusal.status)
@@ -76,17 +51,6 @@ def agent_view(
             return answer(NOT_FOUND.body, NOT_FOUND.status)
 
     return csrf_exempt(guarded)
-
-
-def admitted(authorization: str) -> Token:
-    """The agent's token in this header, or a refusal."""
-    scheme, _, text = authorization.partition(" ")
-    token = tokens.find(text.strip(), timezone.now()) if scheme.lower() == "bearer" else None
-    if token is None:
-        raise NO_TOKEN
-    if not access.can(access.program(token), "send"):
-        raise WRONG_SCOPE
-    return token
 
 
 def body_of(request: HttpRequest) -> bytes:
@@ -128,12 +92,6 @@ def _pieces(reader: Any) -> Any:
     while taken <= LARGEST_PLAIN and (piece := reader.read(256 * 1024)):
         taken += len(piece)
         yield piece
-
-
-def unreadable(why: str) -> Refusal:
-    return Refusal(
-        422, "unreadable", why, "This is a bug of the sender; the same bytes will be refused again."
-    )
 
 
 def answer(content: Any, status: int = 200) -> HttpResponse:

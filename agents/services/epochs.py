@@ -14,7 +14,8 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable
 
-from agents.models import Instance, Run, RunState
+from agents.models import Entry, Instance, Kind, Run, RunState
+from agents.services import entries, incidents
 from agents.services.lines import Event
 
 ENDS = {"finished": RunState.FINISHED, "failed": RunState.FAILED}
@@ -71,24 +72,43 @@ def run_of(instance: Instance, run_id: uuid.UUID, *, started_at: dt.datetime) ->
     return run
 
 
-def end(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]]) -> bool:
-    """How this run, or an earlier one, ended by its own lines; whether the instance stopped living."""
-    stopped = False
+def end(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]], now: dt.datetime) -> None:
+    """How a run, or an earlier one, ended by its own lines."""
     for event, at in events:
         if event.name in ENDS:
-            stopped |= _ended(instance, run.pk, ENDS[event.name], at)
+            _ended(instance, run.pk, ENDS[event.name], at)
         elif event.name == "vanished" and event.run is not None:
-            stopped |= _ended(instance, uuid.UUID(event.run), RunState.VANISHED, at)
-    return stopped
+            _vanished(instance, event, at, now)
 
 
-def _ended(instance: Instance, run_id: uuid.UUID, state: RunState, at: dt.datetime) -> bool:
+def _ended(instance: Instance, run_id: uuid.UUID, state: RunState, at: dt.datetime) -> None:
     running = Run.objects.filter(pk=run_id, instance=instance, state=RunState.RUNNING)
     if not running.update(state=state, ended_at=at):
-        return False
-    newest = Run.objects.filter(pk=run_id, epoch=instance.epoch).exists()
-    if newest and instance.live:
+        return
+    if instance.live and Run.objects.filter(pk=run_id, epoch=instance.epoch).exists():
         Instance.objects.filter(pk=instance.pk).update(live=False, gone_since=at)
         instance.live, instance.gone_since = False, at
-        return True
-    return False
+
+
+def _vanished(instance: Instance, event: Event, at: dt.datetime, now: dt.datetime) -> None:
+    """The agent's machine found a run that ended without a word. A crash counts once, whoever saw it."""
+    assert event.run is not None
+    _ended(instance, uuid.UUID(event.run), RunState.VANISHED, at)
+    crash = f"crash-{event.run}"
+    known = Entry.objects.filter(agent_id=instance.agent_id, kind=Kind.FAILURE, ref=crash)
+    if not event.counted or known.exclude(kind=Kind.ACTION).exists():
+        return
+    entries.write(
+        project_id=instance.agent.project_id,
+        agent_id=instance.agent_id,
+        instance_id=instance.pk,
+        at=at,
+        kind=Kind.FAILURE,
+        name=event.doing or "run",
+        outcome="crash",
+        title=event.title or "the process died",
+        ref=crash,
+        body={"counted": True, "run": event.run},
+        now=now,
+    )
+    incidents.failure_counted(instance.agent_id, now)

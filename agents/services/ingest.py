@@ -25,6 +25,7 @@ from agents import announce
 from agents.models import Heartbeat, Instance, Quarantine, Run
 from agents.services import (
     accounts,
+    blockages,
     copying,
     effects,
     epochs,
@@ -39,6 +40,7 @@ from agents.services.lines import Header, Line, Refused
 
 SAME_CLOCK_S = 0.5
 STEP = dt.timedelta(microseconds=1)
+ENDED: dict[str, blockages.Ended] = {"ok": "ok", "already": "ok", "failed": "failed"}
 log = logging.getLogger("sickbay.ingest")
 
 
@@ -63,26 +65,35 @@ def take(*, project_id: int, header: Header, raw: Sequence[bytes], now: dt.datet
     with transaction.atomic():
         instance = epochs.lock(project_id, header.agent, header.instance)
         offset = now.timestamp() - header.sent_at
-        run = epochs.run_of(
-            instance, uuid.UUID(header.run), started_at=snapshots.corrected(header.started_at, offset, now)
-        )
-        if run.acked and abs(run.offset_s - offset) < SAME_CLOCK_S:
-            offset = run.offset_s  # the network's jitter must not reorder a run
-        answer = _store(instance, run, header, raw, offset, now)
-        _take_state(instance, run, header, offset, answer, now)
+        fenced = epochs.is_fenced(instance, header.epoch)
+        answer = Answer(ack=header.first_seq + len(raw) - 1, fenced=fenced)
+        if raw:
+            run = _run(instance, header, offset, now)
+            if run.acked and abs(run.offset_s - offset) < SAME_CLOCK_S:
+                offset = run.offset_s  # the network's jitter must not reorder a run
+            _store(instance, run, header, raw, offset, answer, now)
+        _take_state(instance, header, offset, answer, now)
         answer.commands_version = instance.commands_version
         answer.account = accounts.merged_for_wire(instance, now)
     return answer
 
 
+def _run(instance: Instance, header: Header, offset: float, now: dt.datetime) -> Run:
+    started_at = snapshots.corrected(header.started_at, offset, now)
+    return epochs.run_of(instance, uuid.UUID(header.run), started_at=started_at)
+
+
 def _store(
-    instance: Instance, run: Run, header: Header, raw: Sequence[bytes], offset: float, now: dt.datetime
-) -> Answer:
+    instance: Instance,
+    run: Run,
+    header: Header,
+    raw: Sequence[bytes],
+    offset: float,
+    answer: Answer,
+    now: dt.datetime,
+) -> None:
     """The lines that are new, each once; the answer names the others."""
     first = header.first_seq
-    answer = Answer(ack=first + len(raw) - 1, fenced=epochs.is_fenced(instance, header.epoch))
-    if not raw:
-        return answer
     cut = sequences.cut(run.acked, [(low, high) for low, high in run.gaps], first, len(raw))
     if cut.repeats:
         _compare(run, {seq: raw[seq - first] for seq in cut.repeats}, answer)
@@ -102,8 +113,7 @@ def _store(
     if cut.fills or cut.news:
         Run.objects.filter(pk=run.pk).update(acked=cut.acked, gaps=cut.gaps, offset_s=offset)
         run.acked, run.offset_s = cut.acked, offset
-    _count(instance, run, good)
-    return answer
+    _count(instance, run, good, now)
 
 
 def _read(seq: int, raw: bytes) -> Line:
@@ -191,36 +201,43 @@ def _quarantine(instance: Instance, run: Run, new: list[Line], answer: Answer, n
     log.warning("%s lines of run %s were quarantined: %s", len(bad), run.pk.hex, bad[0].reason)
 
 
-def _count(instance: Instance, run: Run, good: list[Line]) -> None:
-    """The minutes' outcomes, and how runs ended."""
+def _count(instance: Instance, run: Run, good: list[Line], now: dt.datetime) -> None:
+    """What follows from the new lines: the minutes' outcomes, blockages, and how runs ended."""
     outcomes: dict[dt.datetime, tuple[int, int]] = {}
+    ended: list[tuple[dt.datetime, blockages.Ended]] = []
     ends = []
     for line in good:
         event, at = line.event, line.at
         if event is None or at is None:
             continue
-        if event.kind == "action" and event.outcome in ("ok", "already", "failed"):
+        if event.kind == "run":
+            ends.append((event, at))
+        elif event.kind == "action" and event.outcome in ENDED:
             minute = at.replace(second=0, microsecond=0)
             ok, failed = outcomes.get(minute, (0, 0))
             is_failure = event.outcome == "failed"
             outcomes[minute] = (ok + (not is_failure), failed + is_failure)
-        elif event.kind == "run":
-            ends.append((event, at))
+            if not line.late:
+                ended.append((at, "transient" if is_failure and event.transient else ENDED[event.outcome]))
     minutes.add(instance.agent_id, outcomes)
+    blockages.note(instance, ended)
     if ends:
-        epochs.end(instance, run, ends)
+        epochs.end(instance, run, ends, now)
 
 
-def _take_state(
-    instance: Instance, run: Run, header: Header, offset: float, answer: Answer, now: dt.datetime
-) -> None:
+def _take_state(instance: Instance, header: Header, offset: float, answer: Answer, now: dt.datetime) -> None:
     """The newest writer's snapshot, and the news for whoever looks at this agent."""
     changed = answer.stored > 0
     if epochs.is_newest(instance, header.epoch):
         Heartbeat.objects.filter(instance=instance, last_seen__lt=now).update(last_seen=now)
         if (state := _state(header)) is not None:
             result = pauses.take_snapshot(
-                agent=instance.agent, instance=instance, run_id=run.pk, state=state, now=now, offset_s=offset
+                agent=instance.agent,
+                instance=instance,
+                run_id=uuid.UUID(header.run),
+                state=state,
+                now=now,
+                offset_s=offset,
             )
             answer.pause = result.pause
             changed |= result.changed

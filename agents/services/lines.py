@@ -81,7 +81,7 @@ class Event(msgspec.Struct, frozen=True):
     pause: Ref | None = None
     command: Ref | None = None
     run: Hex32 | None = None
-    in_flight: bool | None = None
+    doing: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     input: Any = None
     output: Any = None
 

@@ -61,6 +61,7 @@ class Registration(msgspec.Struct, frozen=True):
     every_s: Seconds | None = None
     grace_s: Seconds | None = None
     heal: bool = True
+    beat: bool = True
     budget: Limits = Limits()
 
 
@@ -138,11 +139,13 @@ def _start(instance: Instance, said: Registration, now: dt.datetime) -> int:
     )
     replaces = instance.live
     instance.epoch, instance.live, instance.gone_since, instance.refused_starts = epoch, True, None, 0
-    instance.host, instance.pid = text(said.host, 200), said.pid
+    instance.host, instance.pid, instance.beats = text(said.host, 200), said.pid, said.beat
     instance.commands_version += replaces
     instance.save(
-        update_fields=["epoch", "live", "gone_since", "refused_starts", "host", "pid", "commands_version"]
-    )
+        update_fields=[
+            "epoch", "live", "beats", "gone_since", "refused_starts", "host", "pid", "commands_version",
+        ]
+    )  # fmt: skip
     if replaces:
         announce.announce(f"commands-{instance.pk}", instance.commands_version)
     return epoch
