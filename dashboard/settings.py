@@ -153,6 +153,10 @@ CELERY_WORKER_CONCURRENCY = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "pulse": {"task": "dashboard.tasks.pulse", "schedule": 5.0, "options": {"expires": 5}},
+    "watchdog": {"task": "agents.tasks.look", "schedule": 5.0, "options": {"expires": 5}},
+    "alerts": {"task": "agents.tasks.send_alerts", "schedule": 5.0, "options": {"expires": 5}},
+    "minutes": {"task": "agents.tasks.close_minute", "schedule": 5.0, "options": {"expires": 5}},
+    "partitions": {"task": "agents.tasks.ensure_partitions", "schedule": 3600.0, "options": {"expires": 600}},
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,

@@ -82,6 +82,7 @@ class Instance(models.Model):
     consecutive = models.PositiveIntegerField(default=0)
     hourly = models.PositiveIntegerField(default=0)
     live = models.BooleanField(default=False)
+    beats = models.BooleanField(default=True)
     gone_since = models.DateTimeField(null=True)
     blocked_since = models.DateTimeField(null=True)
     transients = models.PositiveIntegerField(default=0)
@@ -138,7 +139,10 @@ class Run(models.Model):
     code_version = models.CharField(max_length=200, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["instance", "-started_at"], name="runs_newest")]
+        indexes = [
+            models.Index(fields=["instance", "-started_at"], name="runs_newest"),
+            models.Index(fields=["instance"], name="runs_running", condition=models.Q(state="running")),
+        ]
 
 
 class Minute(models.Model):

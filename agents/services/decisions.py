@@ -195,7 +195,8 @@ def _settle_one(pause: Pause, said: Said) -> Result:
         by=said.actor.name,
         at=said.now,
     )
-    dead_stop = said.verb == "stop" and not instance.live
+    heard = pauses.listens(instance, said.now)
+    dead_stop = said.verb == "stop" and not heard
     state = PauseState.STOPPED if dead_stop else PauseState.DECIDED
     Pause.objects.filter(pk=pause.pk).update(state=state, settled_at=said.now if dead_stop else None)
     payload = {
@@ -218,7 +219,7 @@ def _settle_one(pause: Pause, said: Said) -> Result:
     if dead_stop:
         pauses.show(instance, Status.STOPPED, said.now)
         return Result(instance.agent.name, instance.name, "stopped", "now: no process runs")
-    when = "at its next safe point" if instance.live else "when it next starts"
+    when = "at its next safe point" if heard else "when it next starts"
     return Result(instance.agent.name, instance.name, "ordered", when)
 
 
@@ -259,7 +260,7 @@ def _tell(incident: Incident, concerned: list[Agent], said: Said) -> None:
 
 
 def _summary(said: Said, decided: list[Pause]) -> str:
-    gone = sum(not pause.instance.live for pause in decided)
+    gone = sum(not pauses.listens(pause.instance, said.now) for pause in decided)
     if gone and said.verb != "stop":
         return (
             "Taken up when it next starts." if gone == len(decided) else f"{gone} take it up when they start."

@@ -28,6 +28,7 @@ from agents.models import (
     Command,
     Entry,
     FailureGroup,
+    Heartbeat,
     Incident,
     Instance,
     Kind,
@@ -40,6 +41,8 @@ from agents.services import accounts, audit, commands, entries, incidents, settl
 from agents.services.snapshots import PauseSaid, State, corrected, text
 
 HOLDING = (PauseState.PAUSING, PauseState.PAUSED, PauseState.DECIDED, PauseState.STOPPED)
+WAITS_AFTER = dt.timedelta(seconds=10)
+HEARD_WITHIN = dt.timedelta(seconds=45)
 STALE_AFTER = dt.timedelta(seconds=60)
 STILL = (Status.PAUSED, Status.STOPPED, Status.IDLE)
 ORDER = [status.value for status in Status]
@@ -146,6 +149,15 @@ def refresh_agent(agent_id: int, now: dt.datetime) -> bool:
     highest = next((status for status in ORDER if status in found), Status.IDLE)
     rows = Agent.objects.filter(pk=agent_id).exclude(status=highest)
     return rows.update(status=highest, status_since=now) == 1
+
+
+def listens(instance: Instance, now: dt.datetime) -> bool:
+    """Whether a process hears commands now: one that runs, or one whose start was refused and that waits."""
+    if instance.live:
+        return instance.gone_since is None
+    last_seen = Heartbeat.objects.filter(instance=instance).values_list("last_seen", flat=True).first()
+    waits_since = (instance.gone_since or dt.datetime.min.replace(tzinfo=dt.UTC)) + WAITS_AFTER
+    return last_seen is not None and last_seen > waits_since and now - last_seen < HEARD_WITHIN
 
 
 def show(instance: Instance, status: str, now: dt.datetime) -> bool:
@@ -314,10 +326,11 @@ def _in_flight(state: State) -> str:
     return ", ".join(state.pause.in_flight) if state.pause and state.pause.in_flight else state.doing or ""
 
 
-def _status(state: State, held: Pause | None) -> str:
-    """What is shown: a pause that the server holds stands above what the agent says."""
+def _status(instance: Instance, state: State, held: Pause | None) -> str:
+    """What is shown: a pause that the server holds, or a blockage it sees, stands above the agent's word."""
     if held is None:
-        return state.status
+        still = instance.status == Status.BLOCKED and instance.blocked_since and state.status != "idle"
+        return Status.BLOCKED if still else state.status
     if held.state == PauseState.STOPPED:
         return Status.STOPPED
     return Status.PAUSED if state.status in STILL else Status.PAUSING
@@ -325,16 +338,19 @@ def _status(state: State, held: Pause | None) -> str:
 
 def _note(instance: Instance, state: State, held: Pause | None, now: dt.datetime, offset_s: float) -> bool:
     """Write the snapshot into the instance's row; whether its status is another."""
-    status = _status(state, held)
+    status = _status(instance, state, held)
     moved = instance.status != status
     instance.reported = state.status
     if moved:
         instance.status, instance.status_since = status, corrected(state.since, offset_s, now)
+    if instance.live:
+        instance.gone_since = None
     instance.doing = text(state.doing, 200)
     instance.doing_since = corrected(state.doing_since, offset_s, now) if state.doing else None
     instance.save(
         update_fields=[
-            "reported", "status", "status_since", "doing", "doing_since", "account", "consecutive", "hourly",
+            "reported", "status", "status_since", "gone_since", "doing", "doing_since",
+            "account", "consecutive", "hourly",
         ]
     )  # fmt: skip
     return moved
@@ -352,7 +368,7 @@ def _drawn(instance: Instance, held: Pause | None) -> tuple[Any, ...]:
 
 
 def _hold(instance: Instance, incident: Incident, cause: str, reason: str, now: dt.datetime) -> None:
-    running = instance.live and instance.reported not in STILL
+    running = instance.live and instance.gone_since is None and instance.reported not in STILL
     pause = Pause.objects.create(
         incident=incident,
         instance=instance,
