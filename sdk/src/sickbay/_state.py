@@ -16,6 +16,7 @@ import errno
 import hashlib
 import logging
 import os
+import threading
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,7 +54,11 @@ class Pause:
 
 @dataclass
 class State:
-    """Everything that a restart must not forget. `epoch_run` is the run that `epoch` was given to."""
+    """Everything that a restart must not forget.
+
+    `epoch_run` is the run that `epoch` was given to; `buried` the line of a vanished run that is counted
+    and whose line waits for the next run to begin.
+    """
 
     epoch: int = 0
     epoch_run: str | None = None
@@ -64,6 +69,7 @@ class State:
     settled: dict[str, Any] | None = None
     guidance: str | None = None
     crashes: list[float] = field(default_factory=list)
+    buried: dict[str, Any] | None = None
 
 
 class StateFile:
@@ -73,15 +79,22 @@ class StateFile:
         self._paths = (directory / "state.json", directory / "state.copy.json")
         self._reserve = directory / "reserve"
         self._clock = clock
+        self._saving = threading.Lock()
         self._number = 0
         self._copied: tuple[Any, ...] = ()
         self.notes: list[str] = []
         self.failed_saves = 0
         self.data = self._load()
         self._keep_reserve()
+        if self.notes:
+            self.save()
 
     def save(self, sync: bool = True) -> bool:
         """Write it down; False when even the reserve did not help (and then it holds in memory only)."""
+        with self._saving:  # the sender saves the epoch, the host everything else
+            return self._save(sync)
+
+    def _save(self, sync: bool) -> bool:
         self._number += 1
         text = self._encoded()
         grave = self._grave()
@@ -118,6 +131,7 @@ class StateFile:
                 "settled": data.settled,
                 "guidance": data.guidance,
                 "crashes": data.crashes,
+                "buried": data.buried,
             }
         )
         return _checksum(body) + b"\n" + body + b"\n"
@@ -174,6 +188,7 @@ class StateFile:
             settled=dict(settled) if settled else None,
             guidance=body["guidance"],
             crashes=[float(at) if same else now for at in body["crashes"]],
+            buried=body.get("buried"),
         )
 
     def _unreadable(self) -> State:

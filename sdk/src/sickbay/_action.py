@@ -1,0 +1,321 @@
+"""The primitive: one thing an agent does, recorded, verified and counted. `execute` and tools are made of it.
+
+    begin   barred? → AgentPauseRequired.  Its input is recorded now: the action may change it.
+    act     the host's own code, as often as `retries` allows
+    judge   verify(result) → pass, fail or unknown
+    end     one line in the timeline, at most one counted failure, and what the caller is told:
+            the result · ActionFailed · AgentPauseRequired · what passed through, unchanged
+
+`performed` is that flow, written once: a generator that yields what is to be called. Two short drivers run
+it, one calls, the other awaits.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sickbay import _lazy, _outcome, _report
+from sickbay._errors import ActionFailed
+from sickbay._flow import Flow, Rest, adrive, drive
+from sickbay._mask import INPUT, OUTPUT, Record
+from sickbay._outcome import Ruling, Verdict, Verify
+from sickbay._ward import Ward
+
+if TYPE_CHECKING:
+    pass
+
+_current: ContextVar[Action | None] = ContextVar("sickbay_action", default=None)
+
+
+@dataclass(slots=True)
+class Ended:
+    """How it ended for the caller: a result, or what to raise and from what."""
+
+    result: Any = None
+    error: BaseException | None = None
+    cause: BaseException | None = None
+
+    def told(self) -> Any:
+        if self.error is None:
+            return self.result
+        if self.cause is None:
+            raise self.error
+        raise self.error from self.cause
+
+
+class Action:
+    """One action of a run; made by `run.action(…)` and `run.begin(…)`.
+
+    Set `result` inside the `with` block; it is what is recorded and verified. Or, after `run.begin`, call
+    `end(result)` or `end(error=exception)` once.
+
+    Example:
+        with run.action("search", input=query, verify=bool) as act:
+            act.result = index.search(query)
+    """
+
+    __slots__ = (
+        "_begun", "_done", "_record", "_token", "act", "attempts", "expected", "external", "input",
+        "key", "name", "parent", "result", "took_ms", "verify", "ward",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        ward: Ward,
+        name: str,
+        given: Any,
+        expected: str | None,
+        verify: Verify | None,
+        external: bool,
+        key: str | None,
+        record: Record,
+    ) -> None:
+        self.ward, self._record = ward, record
+        self.name, self.expected, self.verify, self.external, self.key = name, expected, verify, external, key
+        self.input: Any = given
+        self.result: Any = None
+        self.act = 0
+        self.parent: int | None = None
+        self.attempts = 1
+        self.took_ms = 0.0
+        self._begun = 0.0
+        self._done = False
+        self._token: Token[Action | None] | None = None
+
+    # — with —
+
+    def __enter__(self) -> Action:
+        self.start()
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._leave()
+        if not self._done:
+            _settled(drive(self.closing(self.result, error)), error)
+
+    async def __aenter__(self) -> Action:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._leave()
+        if not self._done:
+            _settled(await adrive(self.closing(self.result, error)), error)
+
+    def _leave(self) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            _restore(token)
+
+    # — begin and end —
+
+    def end(self, result: Any = None, *, error: BaseException | None = None) -> None:
+        """End an action that `run.begin` began; a second call does nothing.
+
+        Args:
+            result: what it came to; verified when the action has a `verify`.
+            error: the exception it ended with. It is recorded, not raised: the caller has it already.
+
+        Raises:
+            ActionFailed: the verification of the result failed.
+            AgentPauseRequired: this spent the budget.
+        """
+        if self._done:
+            return
+        ended = drive(self.closing(result, error))
+        if error is None or not isinstance(ended.error, ActionFailed | None):
+            _settled(ended, error)
+
+    def start(self) -> Action:
+        """Begin, or raise what bars it."""
+        ward = self.ward
+        outer = _current.get()
+        self.parent = outer.act if outer is not None and outer.ward is ward and not outer._done else None
+        self.act = ward.begun = next(ward.acts)
+        self.input = ward.recorder.value(self.input, INPUT, self._record)
+        ward.ledger.enter(self)
+        if self.external:
+            self._intend()
+        self._begun = time.perf_counter()
+        return self
+
+    def _intend(self) -> None:
+        """Before an effect runs, its intent is on disk."""
+        ward = self.ward
+        ward.effects.intend(self.name, self.key, self.input, f"{ward.run}-{self.act}")
+        ward.ledger.note(
+            {
+                "kind": "effect",
+                "name": self.name,
+                "key": self.key,
+                "act": self.act,
+                "input": self.input,
+                "title": f"{self.name}: begun",
+            }
+        )
+
+    def judging(self, result: Any) -> Flow[Verdict]:
+        """Ask the verifier."""
+        assert self.verify is not None
+        try:
+            answer = yield self.verify, (result,)
+        except Exception as error:
+            return _outcome.verdict_of_raise(error)
+        return _outcome.verdict_of(answer)
+
+    def closing(self, result: Any, error: BaseException | None) -> Flow[Ended]:
+        """Judge and end in one go, for a result that is there already."""
+        if error is not None:
+            return self.failed(error)
+        try:
+            verdict = (yield from self.judging(result)) if self.verify is not None else None
+        except BaseException as passing:
+            return self.failed(passing)
+        return self.returned(result, verdict)
+
+    def returned(self, result: Any, verdict: Verdict | None) -> Ended:
+        """It returned: record it, and say what the caller gets."""
+        ward = self.ward
+        if verdict is None or verdict.passed is not False:
+            self._record_end(result, verdict, None, None)
+            return Ended(result)
+        ruling = Ruling("failed", counted=True)
+        failure = self._record_end(result, verdict, None, ruling)
+        why = verdict.why or (f"expected {self.expected}" if self.expected else "its verification said no")
+        failed = ActionFailed(
+            f"{self.name} is not as expected: {why}",
+            action=self.name, verdict=verdict, result=result, failure=failure,
+        )  # fmt: skip
+        _outcome.mark(failed, failure, self.act)
+        barred = ward.ledger.barred()
+        return Ended(error=failed) if barred is None else Ended(error=barred, cause=failed)
+
+    def failed(self, error: BaseException) -> Ended:
+        """It raised: record it, and say what the caller gets."""
+        ward = self.ward
+        ruling = ward.ruling(error, self.act)
+        failure = self._record_end(self.result, None, error, ruling)
+        if ruling.outcome != "failed":
+            return Ended(error=error)
+        failure = failure or ruling.because
+        _outcome.mark(error, failure, self.act)
+        barred = ward.ledger.barred()
+        if barred is not None:
+            return Ended(error=barred, cause=error)
+        if isinstance(error, ActionFailed):
+            return Ended(error=error)
+        message = f"{self.name} raised {type(error).__name__}: {_report.message_of(error)}"
+        failed = ActionFailed(message, action=self.name, failure=failure, transient=ruling.transient)
+        _outcome.mark(failed, failure, self.act)
+        return Ended(error=failed, cause=error)
+
+    def withdrawn(self) -> None:
+        """It was called wrongly and did nothing: neither a failure nor a success."""
+        self._record_end(None, None, None, Ruling("cancelled"))
+
+    def abandoned(self) -> None:
+        """The run ends, and nobody ended this."""
+        self._record_end(self.result, None, None, Ruling("interrupted"))
+
+    def _record_end(
+        self, result: Any, verdict: Verdict | None, error: BaseException | None, ruling: Ruling | None
+    ) -> str | None:
+        if self._done:
+            return None
+        self._done = True
+        self.took_ms = round((time.perf_counter() - self._begun) * 1000, 3)
+        ward, recorder = self.ward, self.ward.recorder
+        output = recorder.value(result, OUTPUT, self._record)
+        line = _report.action_line(
+            self, recorder, at=ward.clock.wall(), output=output, verdict=verdict, ruling=ruling
+        )
+        told = None if error is None else _report.told_error(error, recorder, self._record)
+        line["title"] = _report.title(self, verdict, told, ruling, line.get("why", ""))
+        if told is not None:
+            line["error"] = told
+        if ruling is None:
+            failure = ward.ledger.ended(self.act, line, ok=verdict.word if verdict else "")
+        else:
+            extra = None
+            if ruling.counted:
+                kind, message = (told["type"], told["message"]) if told else (None, line["title"])
+                extra = _report.failure_line(self, line, verdict, kind, message)
+            elif ruling.transient and not ruling.because:
+                ward.ledger.attempted(self.name)
+            failure = ward.ledger.ended(self.act, line, failure=extra)
+        if self.external:
+            kept = result if self._record == "all" else None
+            ward.effects.outcome(f"{ward.run}-{self.act}", _state_of_effect(verdict, ruling), kept)
+        return failure
+
+
+def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retries: int) -> Flow[Ended]:
+    """Call it, as often as allowed, judge it, end it."""
+    act.start()
+    token = _current.set(act)
+    ledger = act.ward.ledger
+    try:
+        while True:
+            again = act.attempts <= retries
+            verdict, caught, result = None, None, None
+            try:
+                result = yield call, args
+                if type(result) in _lazy.KINDS:
+                    act.withdrawn()
+                    return Ended(error=_lazy.refusal_of(act.name, result))
+                if act.verify is not None:
+                    verdict = yield from act.judging(result)
+            except BaseException as error:
+                caught = error
+                again = again and _worth_another(act, error)
+            else:
+                again = again and verdict is not None and verdict.passed is False
+            rings = ledger.rings
+            if again and ledger.barred() is None:
+                try:
+                    yield Rest(backoff(act.attempts), rings)
+                except BaseException as cut:
+                    return act.failed(cut)
+            if not again or ledger.barred() is not None:
+                return act.returned(result, verdict) if caught is None else act.failed(caught)
+            act.attempts += 1
+    finally:
+        _restore(token)
+
+
+def _worth_another(act: Action, error: BaseException) -> bool:
+    ruling = act.ward.ruling(error, act.act)
+    if ruling.transient:
+        act.ward.ledger.attempted(act.name)
+    return ruling.outcome == "failed"
+
+
+def _state_of_effect(verdict: Verdict | None, ruling: Ruling | None) -> str:
+    """Done when it returned, whatever its verdict; a time-out or a cut may have reached the world."""
+    if ruling is None or verdict is not None:
+        return "done"
+    return "failed" if ruling.outcome == "failed" and not ruling.transient else "unknown"
+
+
+def backoff(failures: int) -> float:
+    """1, 2, 4 … 60 seconds, each up to a fifth longer or shorter."""
+    return min(60.0, 2.0 ** (min(failures, 10) - 1)) * random.uniform(0.8, 1.2)
+
+
+def _settled(ended: Ended, error: BaseException | None) -> None:
+    """Raise what is to be raised; what passes through goes on by itself."""
+    if ended.error is not None and ended.error is not error:
+        ended.told()
+
+
+def _restore(token: Token[Action | None]) -> None:
+    try:
+        _current.reset(token)
+    except ValueError:
+        _current.set(None)  # left in another context than it was entered in

@@ -1,0 +1,100 @@
+"""What can go wrong, drawn once.
+
+Exception
+└── SickbayError               anything of ours that is an error
+    ├── BadArgument            also a ValueError: the sentence says what to write instead
+    ├── AlreadyRunning         another living process has this name and instance
+    ├── TokenRefused           the server knows no such token; raised at start only
+    ├── NoRun                  a tool was called while no run of its agent is live
+    └── ActionFailed           an action raised, or its verdict was `fail`
+
+BaseException
+└── AgentPauseRequired         a pause: a human decides; like CancelledError it cannot be swallowed
+    └── AgentStopped           a human stopped the agent, or a newer process took its place
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SickbayError(Exception):
+    """The root of Sickbay's errors."""
+
+
+class BadArgument(SickbayError, ValueError):
+    """An argument is wrong; the message says what to write instead."""
+
+
+class AlreadyRunning(SickbayError):
+    """Another living process runs as this agent and instance.
+
+    Attributes: `pid`, the process that holds the name (0 when it is not known).
+    """
+
+    def __init__(self, message: str, pid: int = 0) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class TokenRefused(SickbayError):
+    """The server refused the token. Make a new one with `manage.py token --scope agent`."""
+
+
+class NoRun(SickbayError):
+    """A tool was called outside a run. Call it inside `with agent.run() as run:`."""
+
+
+class ActionFailed(SickbayError):
+    """An action raised, or its verification did not pass. It has been recorded.
+
+    Attributes:
+        action: the action's name.
+        verdict: the `Verdict` when a verification failed, else None.
+        result: what the action returned when a verification failed, else None.
+        failure: the id of the failure in the timeline, or None when it was not counted.
+        transient: True for failures that spend no budget, such as time-outs.
+        rolled_back_to: the checkpoint gone back to, or None.
+
+    The exception the action raised is `__cause__`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: str,
+        verdict: Any = None,
+        result: Any = None,
+        failure: str | None = None,
+        transient: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.action = action
+        self.verdict = verdict
+        self.result = result
+        self.failure = failure
+        self.transient = transient
+        self.rolled_back_to: str | None = None
+
+
+class AgentPauseRequired(BaseException):
+    """The agent is paused until a human decides; nothing guarded runs before that.
+
+    Derives from BaseException, like asyncio.CancelledError, so that `except Exception` lets it through;
+    every later action of the run raises it again. Do not catch it: leave the `with` block. The next
+    `agent.run()` goes on when a human has approved, and raises this again when not.
+
+    Attributes: `agent`, `pause` (its id), `owner` (budget, detector, human or deploy), `cause`.
+    """
+
+    def __init__(self, message: str, *, agent: str, pause: str, owner: str, cause: str) -> None:
+        super().__init__(message)
+        self.agent = agent
+        self.pause = pause
+        self.owner = owner
+        self.cause = cause
+
+
+class AgentStopped(AgentPauseRequired):
+    """A human stopped the agent (*Start again* on its page lifts that), or a newer process replaced it."""

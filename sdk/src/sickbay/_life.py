@@ -1,0 +1,302 @@
+"""A life: from entering `agent.run()` to leaving it.
+
+    open     the home is ours, or AlreadyRunning; what an earlier run left behind is counted
+    knock    the server is asked for at most three seconds; commands that wait are obeyed
+    paused?  flush and raise AgentPauseRequired, or wait for the decision and knock again
+    begin    the run has its number, its first line, its threads
+    …        actions
+    close    what is in flight is said to be interrupted, the end is said, flush for at most five seconds
+
+Entering and leaving are flows (`_flow`): a thread calls their blocking parts, an event loop sets them aside.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from sickbay import _endings, _report
+from sickbay._arguments import Arguments, check_memory
+from sickbay._burial import bury
+from sickbay._clock import Clock
+from sickbay._errors import AgentStopped, NoRun, SickbayError
+from sickbay._flow import Blocking, Flow, Rest
+from sickbay._guard import harmless
+from sickbay._home import Home
+from sickbay._identity import Identity
+from sickbay._ledger import Ledger
+from sickbay._link import Link, Unreachable
+from sickbay._mask import Recorder
+from sickbay._orders import Orders
+from sickbay._version import __version__
+from sickbay._ward import Ward
+
+if TYPE_CHECKING:
+    from sickbay._answers import Registered
+
+ASK = 3.0
+FLUSH = 5.0
+log = logging.getLogger("sickbay")
+_living: weakref.WeakSet[Life] = weakref.WeakSet()
+_process: dict[int, str] = {}
+
+
+class Leaving(BaseException):
+    """SIGTERM under supervise: the run ends at this safe point. Private; supervise catches it."""
+
+
+class Life:
+    """One run of one agent in this process, and everything it holds."""
+
+    def __init__(
+        self, arguments: Arguments, recorder: Recorder, clock: Clock, *, wait: bool, beat: bool
+    ) -> None:
+        self._arguments, self._clock, self._wait, self._beat = arguments, clock, wait, beat
+        self._recorder = recorder
+        self._run = uuid.uuid4().hex
+        self.is_leaving = False
+        self.receipts_are_local = False  # sickbay.testing is the server
+        self.home: Home
+        self.ledger: Ledger
+        self.link: Link
+        self.orders: Orders
+        self.ward: Ward
+
+    # — entering —
+
+    def opening(self) -> Flow[Ward]:
+        """Until actions may run; or raises, and everything is given back."""
+        yield Blocking(self._open)
+        try:
+            yield Blocking(self._knock)
+            if self.ledger.pause is not None:
+                if not self._wait:
+                    yield Blocking(lambda: self.link.flush(FLUSH))
+                    raise self.ledger.barred() or NoRun("the pause was lifted while it was met: run again")
+                yield from self.deciding()
+                yield Blocking(self._knock)
+            self._begin()
+        except BaseException:
+            self._release()
+            raise
+        return self.ward
+
+    def deciding(self) -> Flow[None]:
+        """Wait, at no cost, until a human has decided; raises AgentStopped when that is the decision."""
+        ledger = self.ledger
+        ledger.waiting = True
+        try:
+            while True:
+                rings, pause = ledger.rings, ledger.pause
+                if self.is_leaving:
+                    raise Leaving
+                if pause is None:
+                    break
+                if pause.stopped:
+                    raise ledger.barred() or Leaving()
+                yield Blocking(self.orders.again)
+                yield Rest(None, rings)
+        finally:
+            ledger.waiting = False
+        ledger.go_on()
+
+    def _open(self) -> None:
+        given = self._arguments
+        if isinstance(given.memory, dict):
+            check_memory(given.memory)
+        self.home = Home.open(given.name, given.instance, given.home, clock=self._clock)
+        try:
+            self._wire_up()
+            self.home.spool.begin(self._run, self._clock.wall())
+            bury(self.home, self.ledger)
+        except BaseException:
+            self.home.close()
+            raise
+        _living.add(self)
+
+    def _wire_up(self) -> None:
+        given = self._arguments
+        self.ledger = Ledger(
+            self.home, agent=given.name, limits=given.budget, clock=self._clock, url=given.url
+        )
+        self.ward = Ward(
+            run=self._run,
+            ledger=self.ledger,
+            effects=self.home.effects,
+            recorder=self._recorder,
+            clock=self._clock,
+            passes=given.passes,
+            transient=given.transient,
+        )
+        self.orders = Orders(self.ledger, self._receipt, self._clock.wall)
+        self.link = Link(
+            self.home,
+            _identity(given),
+            given.url,
+            given.token,
+            snapshot=self.ledger.snapshot,
+            on_account=self._on_account,
+            on_commands=self.orders.received,
+            on_pause=self.orders.told,
+            on_fenced=self._on_fenced,
+        )
+        self.ledger.tell = self.link.nudge
+        self.ledger.tell_doing = self.link.doing
+
+    def _knock(self) -> None:
+        """Ask the server, and obey what waits there; raises TokenRefused."""
+        answer = self.link.register(ASK, wants="wait" if self._wait and self.ledger.pause else "run")
+        if isinstance(answer, Unreachable):
+            if self._arguments.url is not None:
+                log.warning("sickbay: %s; the agent goes on, and what it records is sent later", answer.why)
+            return
+        self._believe(answer)
+        if self.ledger.pause is not None:
+            self._look()
+            if self.ledger.pause is None:  # the decision was waiting there: now it is a run
+                again = self.link.register(ASK, wants="run")
+                if not isinstance(again, Unreachable):
+                    self._believe(again)
+
+    def _believe(self, answer: Registered) -> None:
+        from sickbay._answers import plain
+
+        if answer.account is not None:
+            self._on_account(plain(answer.account))
+        if answer.pause is not None:
+            self.orders.told(plain(answer.pause))
+        if answer.guidance and self.ledger.data.guidance is None and self.ledger.data.settled is None:
+            self.ledger.data.guidance = answer.guidance  # a new home of an old agent
+
+    def _look(self) -> None:
+        self.ledger.waiting = True  # nothing runs yet: this is the safest point of all
+        try:
+            self.link.look()
+        except SickbayError as error:
+            log.warning("sickbay: whether a decision waits could not be asked: %s", error)
+        finally:
+            self.ledger.waiting = False
+
+    def _begin(self) -> None:
+        at = self._clock.wall()
+        self.ledger.begin(self._run)
+        for note in self.home.notes:
+            self.ledger.note({"kind": "signal", "name": "home", "level": "warn", "title": note[:500]})
+        self.ledger.note({"kind": "run", "name": "started", "at": at, "title": "started"})
+        self.link.start()
+        self.link.nudge(True)
+
+    # — leaving —
+
+    def closing(self, error: BaseException | None) -> Flow[None]:
+        """Say how it ended, send what there is, give everything back; never raises."""
+        if self.home.is_forked:
+            return  # the run is the parent's
+        try:
+            self._say_end(error)
+            yield Blocking(lambda: self.link.flush(FLUSH))
+        finally:
+            self._release()
+
+    @harmless(None)
+    def _say_end(self, error: BaseException | None) -> None:
+        for act in list(self.ledger.in_flight.values()):
+            act.abandoned()
+        ending = _endings.ending_of(error, self.ward)
+        title = ending.word
+        if ending.word == "failed" and error is not None:
+            told = _report.loose_failure("run", self._clock.wall(), error, self._recorder)
+            title = told["title"]
+            if ending.counted:
+                self.ledger.failed_outside(told)
+        self.ledger.note({"kind": "run", "name": ending.word, "title": title})
+        self.ledger.over()
+
+    @harmless(None)
+    def _release(self) -> None:
+        _living.discard(self)
+        self.link.stop()
+        self.home.close()
+
+    def leave(self) -> None:
+        """End at the next safe point; callable from a signal handler."""
+        self.is_leaving = True
+        ledger = getattr(self, "ledger", None)
+        if ledger is not None:
+            ledger.bar(Leaving)
+
+    def rest(self, rest: Rest) -> None:
+        self.ward.rest(rest)
+
+    async def arest(self, rest: Rest) -> None:
+        await self.ward.arest(rest)
+
+    # — what the server says —
+
+    def _receipt(self, command: str, state: str, why: str) -> str:
+        return "ok" if self.receipts_are_local else self.link.receipt(command, state, why)
+
+    @harmless(None)
+    def _on_account(self, merged: dict[str, Any]) -> None:
+        self.ledger.merge(merged)
+
+    @harmless(None)
+    def _on_fenced(self) -> None:
+        given = self._arguments
+        cause = (
+            f"a newer process of {given.name} ({given.instance}) has started elsewhere and took its place; "
+            "give each worker its own instance="
+        )
+        log.warning("sickbay: %s", cause)
+        self.ledger.bar(
+            lambda: AgentStopped(
+                f"{given.name} ends here: {cause}", agent=given.name, pause="", owner="deploy", cause=cause
+            )
+        )
+
+    def _forked(self) -> None:
+        """In a forked child the run is the parent's: nothing is guarded here, so nothing is let through."""
+        self.ledger.forked()
+        pid = self.home.pid
+        name = self._arguments.name
+        self.ledger.bar(
+            lambda: NoRun(
+                f"this process was forked from pid {pid}, which runs {name}: call agent.run() here, with an "
+                "instance= of its own"
+            )
+        )
+
+
+def _identity(given: Arguments) -> Identity:
+    return Identity(
+        agent=given.name,
+        instance=given.instance,
+        process=_process.setdefault(os.getpid(), uuid.uuid4().hex),
+        host=os.uname().nodename if hasattr(os, "uname") else "",
+        pid=os.getpid(),
+        boot=Clock().boot_id,
+        sdk=__version__,
+        python=sys.version.split()[0],
+        code_version=given.code_version or None,
+        about=given.about or None,
+        owner=given.owner or None,
+        runbook=given.runbook or None,
+        while_paused=given.while_paused or None,
+        every_s=given.every.total_seconds() if given.every else None,
+        grace_s=given.grace.total_seconds() if given.grace else None,
+        heal=given.heal,
+        budget=given.budget,
+    )
+
+
+def _all_forked() -> None:
+    for life in list(_living):
+        life._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_all_forked)

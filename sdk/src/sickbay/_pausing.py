@@ -1,0 +1,84 @@
+"""When an agent pauses, and what is said of it: pure rules, and the sentences.
+
+The arithmetic is `sickbay.budget`'s; here are the pause it leads to, the settlement that lifts one, what
+the server adds to an account, and the exception that stands in the way of the next step.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sickbay import budget
+from sickbay._clock import Clock
+from sickbay._errors import AgentPauseRequired, AgentStopped
+from sickbay._state import Pause
+from sickbay.budget import Account, Budget, Failure
+
+TOLD = 1000
+# Stands for a pause that was lifted between the look and the raise.
+_LIFTED = Pause(id="", owner="human", cause="a pause that has just been lifted", at=0.0)
+
+
+def due(account: Account, limits: Budget, clock: Clock, failure: str | None) -> Pause | None:
+    """The pause that this account asks for, if it is spent."""
+    now = clock.boot()
+    limit = budget.spent(account, limits, now)
+    if limit is None:
+        return None
+    return Pause(
+        id=str(uuid.uuid4()),
+        owner="budget",
+        cause=budget.sentence(limit, account, limits, now),
+        at=clock.wall(),
+        limit=limit,
+        failure=failure,
+    )
+
+
+def settlement(pause: str, command: str, verb: str, clock: Clock) -> dict[str, Any]:
+    """What is kept of a decision that was obeyed; the boot's time tells later which failures it saw."""
+    return {
+        "pause": pause,
+        "command": command,
+        "verb": verb,
+        "at": clock.wall(),
+        "boot": clock.boot_id,
+        "boot_at": clock.boot(),
+    }
+
+
+def merged(
+    account: Account, wire: dict[str, Any], now: float, *, since: float
+) -> tuple[Account, bool, str | None]:
+    """The account with what only the server saw, whether that is anything new, and the newest addition.
+
+    Additions count for the account they were made to; failures of other instances from `since` on.
+    """
+    told = [(str(id)[:60], now - max(0.0, float(age))) for id, age in list(wire.get("others", ()))[:TOLD]]
+    others = [other for other in told if other[1] >= since]
+    added: list[Failure] = []
+    if wire.get("number") == account.number:
+        added = [
+            Failure(str(id)[:60], str(name)[:200], now - max(0.0, float(age)))
+            for id, name, age in list(wire.get("added", ()))[:TOLD]
+        ]
+    new = budget.merged(account, added, others)
+    grown = new.hour != account.hour or bool({id for id, _ in others} - {id for id, _ in account.others})
+    return new, grown, added[-1].id if added else None
+
+
+def refusal(agent: str, pause: Pause | None, url: str | None) -> BaseException:
+    """What stands in the way of the next guarded step."""
+    pause = pause or _LIFTED
+    kind: type[AgentPauseRequired] = AgentStopped if pause.stopped else AgentPauseRequired
+    return kind(
+        _sentence(agent, pause, url), agent=agent, pause=pause.id, owner=pause.owner, cause=pause.cause
+    )
+
+
+def _sentence(agent: str, pause: Pause, url: str | None) -> str:
+    where = f"at {url}" if url else "once SICKBAY_URL and SICKBAY_TOKEN are set"
+    if pause.stopped:
+        return f"{agent} was stopped by a human. 'Start again' on its page lifts that, {where}"
+    return f"{agent} is paused: {pause.cause}. It goes on when a human approves, {where}"

@@ -1,0 +1,232 @@
+"""A run: one life of an agent's process. Where its actions begin."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+
+from sickbay._action import Action, Ended, performed
+from sickbay._errors import BadArgument
+from sickbay._flow import Flow, adrive, drive
+from sickbay._mask import Record
+from sickbay._outcome import Verify
+from sickbay._ward import Ward
+
+if TYPE_CHECKING:
+    from sickbay._agent import Agent
+
+T = TypeVar("T")
+
+
+class _Options(NamedTuple):
+    """What an action is made of, in the order that `Action` takes it."""
+
+    expected: str | None
+    verify: Verify | None
+    external: bool
+    key: str | None
+    record: Record
+
+
+class RunBase:
+    """What `Run` and `AsyncRun` share.
+
+    Attributes:
+        id: the run's id, 32 hex digits.
+        agent: the agent that runs.
+        guidance: what the human said with the last decision, or None.
+    """
+
+    def __init__(self, agent: Agent, ward: Ward) -> None:
+        self.agent = agent
+        self.id = ward.run
+        self._ward = ward
+
+    @property
+    def guidance(self) -> str | None:
+        """What the human said with the decision that let this agent go on; until the next decision."""
+        return self._ward.ledger.data.guidance
+
+    def action(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        expected: str | None = None,
+        verify: Verify | None = None,
+        external: bool = False,
+        key: str | None = None,
+        record: Record = "all",
+    ) -> Action:
+        """One action as a `with` block; `async with` where its verifier is a coroutine function.
+
+        Args:
+            name: what budgets and failure groups go by; at most 200 characters.
+            input: what it works on; recorded, at most 4 KB.
+            expected: one sentence: what must be true afterwards. Stands beside the result when it is not.
+            verify: called with `result`; True pass, False fail, None unknown, or a Verdict.
+            external: True when it reaches the outside world; its intent is written down before it runs.
+            key: names the effect, such as "refund:17"; with external=True only.
+            record: "all", "shape" (types and sizes only) or "none".
+
+        Raises:
+            BadArgument: at once, with what to write instead.
+            ActionFailed: at the end of the block, from what was raised in it, or when verify said no.
+            AgentPauseRequired: the agent is paused, or this failure spent its budget.
+
+        Example:
+            with run.action("search", input=query, verify=bool) as act:
+                act.result = index.search(query)
+        """
+        check(name, expected, verify, external, key, record)
+        return Action(self._ward, name, input, expected, verify, external, key, record)
+
+    def begin(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        expected: str | None = None,
+        verify: Verify | None = None,
+        external: bool = False,
+        key: str | None = None,
+        record: Record = "all",
+    ) -> Action:
+        """Begin an action that ends elsewhere, for callbacks and streams: `act.end(result)` ends it.
+
+        The arguments are those of `action`; verify must be a plain function here.
+
+        Example:
+            act = run.begin("stream", input=prompt)
+            text = "".join(model.stream(prompt))
+            act.end(text)
+        """
+        return self.action(
+            name, input=input, expected=expected, verify=verify, external=external, key=key, record=record
+        ).start()
+
+    def _prepared(
+        self, action: Any, args: tuple[Any, ...], name: str | None, retries: int, options: _Options
+    ) -> Flow[Ended]:
+        if not callable(action):
+            raise BadArgument(
+                f"execute({action!r:.60}): its first argument is the function, and its arguments follow: "
+                "run.execute(issue_refund, order)"
+            )
+        name = name_of(action) if name is None else name
+        check(name, *options)
+        check_retries(retries, options.external)
+        given = None if not args else args[0] if len(args) == 1 else list(args)
+        return performed(Action(self._ward, name, given, *options), action, args, retries)
+
+
+class Run(RunBase):
+    """A run, in a plain `with agent.run() as run:`. Safe to use from several threads."""
+
+    def execute(
+        self,
+        action: Callable[..., T],
+        *args: Any,
+        name: str | None = None,
+        expected: str | None = None,
+        verify: Callable[[T], Any] | None = None,
+        external: bool = False,
+        key: str | None = None,
+        retries: int = 0,
+        record: Record = "all",
+    ) -> T:
+        """Call `action(*args)`, verify what it returns, count what goes wrong.
+
+        Args:
+            action: the function; for named arguments use functools.partial or a lambda.
+            *args: its arguments; recorded, at most 4 KB.
+            name: default `action.__name__`; what budgets and failure groups go by.
+            expected: one sentence: what must be true afterwards.
+            verify: called with the result: True pass, False fail, None unknown, or Verdict(…, why).
+                Anything else, or a raise, is unknown: the result is returned and nothing is counted.
+            external: True when it reaches the outside world. It is never repeated by us.
+            key: names the effect, such as "refund:17"; with external=True only.
+            retries: so many attempts more, after 1, 2, 4 … 60 s; together they are one action.
+            record: "all", "shape" (types and sizes only) or "none".
+
+        Returns:
+            What the action returned.
+
+        Raises:
+            BadArgument: at once, with what to write instead.
+            ActionFailed: from what the action raised, or when verify said no.
+            AgentPauseRequired: the agent is paused, or this failure spent its budget.
+
+        Example:
+            refund = run.execute(issue_refund, order, verify=lambda r: r["amount"] == order["amount"])
+        """
+        options = _Options(expected, verify, external, key, record)
+        return cast(T, drive(self._prepared(action, args, name, retries, options), self._ward).told())
+
+
+class AsyncRun(RunBase):
+    """A run, in `async with agent.run() as run:`. Its actions may run in parallel tasks."""
+
+    @overload
+    async def execute(self, action: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T: ...
+
+    @overload
+    async def execute(self, action: Callable[..., T], *args: Any, **options: Any) -> T: ...
+
+    async def execute(
+        self,
+        action: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        expected: str | None = None,
+        verify: Verify | None = None,
+        external: bool = False,
+        key: str | None = None,
+        retries: int = 0,
+        record: Record = "all",
+    ) -> Any:
+        """`Run.execute`, awaited: coroutine functions are awaited, plain ones called; verify may be either.
+
+        Example:
+            answer = await run.execute(ask_model, question, verify=lambda a: bool(a.citations))
+        """
+        options = _Options(expected, verify, external, key, record)
+        return (await adrive(self._prepared(action, args, name, retries, options), self._ward)).told()
+
+
+def name_of(action: Any) -> str:
+    """The name a function goes by; a partial's is that of what it wraps."""
+    while isinstance(action, functools.partial):
+        action = action.func
+    name = getattr(action, "__name__", None)
+    return name if isinstance(name, str) and name else type(action).__name__
+
+
+def check(name: Any, expected: Any, verify: Any, external: Any, key: Any, record: Any) -> None:
+    """Refuse what no action can be made of."""
+    if not isinstance(name, str) or not 0 < len(name) <= 200:
+        raise BadArgument(f"name={name!r:.60}: write a text of 1 to 200 characters, such as 'issue_refund'")
+    if expected is not None and not isinstance(expected, str):
+        raise BadArgument(f"expected={expected!r:.60}: write a sentence, and give the test as verify=")
+    if verify is not None and not callable(verify):
+        raise BadArgument(f"verify={verify!r:.60}: write a function of the result, such as lambda r: r == 4")
+    if not isinstance(external, bool):
+        raise BadArgument(f"external={external!r:.60}: write external=True or leave it out")
+    if record not in ("all", "shape", "none"):
+        raise BadArgument(f"record={record!r:.60}: write 'all', 'shape' or 'none'")
+    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= 200):
+        raise BadArgument(f"key={key!r:.60}: write a text of 1 to 200 characters, such as 'refund:17'")
+    if key is not None and not external:
+        raise BadArgument(f"key={key!r} names an effect on the outside world: add external=True")
+
+
+def check_retries(retries: Any, external: bool) -> None:
+    """Refuse what would repeat an effect."""
+    if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 100:
+        raise BadArgument(f"retries={retries!r:.60}: write how many attempts more, from 0 to 100")
+    if retries and external:
+        raise BadArgument(
+            f"retries={retries} with external=True: what reaches the outside world is not repeated by "
+            "itself; leave retries= out, and repeat it in your own code where that is right"
+        )

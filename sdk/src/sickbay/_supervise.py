@@ -1,0 +1,102 @@
+"""The loop that runs for weeks: step, heal, pause, wait, go on.
+
+step ends well     → the next step
+a failure          → counted, unless an action counted it; again after 1, 2, 4 … 60 s
+the budget spent   → wait for the decision, take over the guidance, go on
+stopped            → AgentStopped
+SIGTERM            → end at the next safe point: between actions, between steps, while waiting
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from sickbay import _report
+from sickbay._action import backoff
+from sickbay._endings import is_pause
+from sickbay._errors import BadArgument
+from sickbay._flow import Flow, Rest
+from sickbay._lazy import refusal_of_step
+from sickbay._life import Leaving, Life
+from sickbay._run import RunBase, name_of
+
+
+def stepping(run: RunBase, step: Callable[[Any], Any], life: Life, *, heal: bool) -> Flow[None]:
+    """Step after step, until something ends it by raising."""
+    if not callable(step):
+        raise BadArgument(f"supervise({step!r:.60}): write a function of the run, such as def step(run): …")
+    name, ward, ledger = name_of(step), life.ward, life.ledger
+    failures = 0
+    while True:
+        if life.is_leaving:
+            raise Leaving
+        if ledger.pause is not None:
+            yield from life.deciding()
+            failures = 0
+        since, rings = ward.begun, ledger.rings
+        try:
+            answer = yield step, (run,)
+        except BaseException as error:
+            if is_pause(error) and ledger.pause is not None:
+                continue
+            if not isinstance(error, Exception) or isinstance(error, ward.passes):
+                raise
+            failures += 1
+            failed(life, name, error, since)
+            ledger.healing = heal
+            if ledger.pause is None:
+                yield Rest(backoff(failures), rings)
+            continue
+        refusal = refusal_of_step(name, answer)
+        if refusal is not None:
+            raise refusal
+        failures = 0
+        if ledger.pause is None:
+            ledger.step_ended_well(name)
+
+
+def failed(life: Life, name: str, error: Exception, since: int) -> None:
+    """Count what came out of a step, once: an action in it may have done so."""
+    ward = life.ward
+    ruling = ward.ruling(error, since)
+    if ruling.counted:
+        life.ledger.failed_outside(_report.loose_failure(name, ward.clock.wall(), error, ward.recorder))
+    elif ruling.transient and ruling.because is None and not _told(error, since):
+        life.ledger.attempted(name)
+
+
+def _told(error: Exception, since: int) -> bool:
+    from sickbay._outcome import known_failure
+
+    return known_failure(error, since) is not None
+
+
+class Terminable:
+    """While it is entered, in the main thread, SIGTERM ends the life at its next safe point.
+
+    The handler that was there is called as well, and is back afterwards.
+    """
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._before: Any = None
+        self._ours = False
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._caught)
+            self._ours = True
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if self._ours and self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+        return isinstance(error, Leaving)
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        self._life.leave()
+        if callable(self._before):
+            self._before(number, frame)
