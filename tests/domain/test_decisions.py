@@ -189,7 +189,7 @@ def test_stopping_the_dead_is_true_at_once(project: Project, alice: User) -> Non
     """Where no process lives, a stop waits for nobody."""
     instance = cast.worker(project)
     cast.spends_its_budget(instance)
-    Instance.objects.update(live=False)
+    Instance.objects.update(live=False, gone_since=NOW)
     assert decide(alice, cast.only_incident(), "stop").results[0].result == "stopped"
     assert (Agent.objects.get().status, cast.only_incident().state) == ("stopped", "closed")
 
