@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection, transaction
+from django.db.backends.postgresql.operations import DatabaseOperations
 
 from agents.models import Membership, Project, Role, User
 
@@ -36,3 +41,23 @@ def member(project: Project, email: str, name: str, role: Role) -> User:
     user = User.objects.create_user(email, "a long enough one", name=name)
     Membership.objects.create(project=project, user=user, role=role)
     return user
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flush_everything() -> Iterator[None]:
+    """What a test with real commits leaves goes, the timeline and the append-only log too.
+
+    Django's flush knows no unmanaged table, and the log refuses to be truncated, as it should.
+    """
+
+    def execute_sql_flush(operations: DatabaseOperations, sql_list: list[str]) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE agents_auditentry DISABLE TRIGGER agents_audit_no_truncate")
+            for sql in ["TRUNCATE agents_entry", *sql_list]:
+                cursor.execute(sql)
+            cursor.execute("ALTER TABLE agents_auditentry ENABLE TRIGGER agents_audit_no_truncate")
+
+    original: Any = DatabaseOperations.execute_sql_flush
+    DatabaseOperations.execute_sql_flush = execute_sql_flush  # type: ignore[method-assign]
+    yield
+    DatabaseOperations.execute_sql_flush = original  # type: ignore[method-assign]

@@ -83,7 +83,7 @@ def bring_up(supervisor: Supervisor, data: Path, options: argparse.Namespace) ->
     refuse_taken_port(options.host, options.port)
     python_environment(data)
     os.environ["SICKBAY_DATA"] = str(data)
-    os.environ.setdefault("SICKBAY_SITE_URL", site)
+    os.environ["SICKBAY_SITE_URL"] = os.environ.get("SICKBAY_SITE_URL") or site
     start_servers(supervisor, data)
     prepared = prepare(data, options.demo)
     children = product_children(data, options)

@@ -18,6 +18,7 @@ from io import BytesIO
 from typing import Any, ClassVar
 
 import daphne.server  # first: it installs the reactor that everything below must share
+from autobahn.websocket.types import ConnectionDeny
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.protocol import connectionDone
@@ -166,7 +167,26 @@ class GuardedChannel(http.HTTPChannel):
 
 
 class CountedWebSocket(WebSocketProtocol):  # type: ignore[misc]
-    """Takes the connection over from its channel, which never hears of its end."""
+    """Takes the connection over from its channel, which never hears of its end.
+
+    Daphne answers 403 to every socket that is closed before it was accepted; an agent must be able to tell a
+    bad token (401) from a missing right.
+    """
+
+    refused_with = 0
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        self.refused_with = message.get("code") or 0
+        super().handle_reply(message)
+
+    def serverReject(self) -> None:
+        status = {4401: 401, 4404: 404, 4400: 400}.get(self.refused_with)
+        if status is None:
+            super().serverReject()
+            return
+        self.handshake_deferred.errback(ConnectionDeny(code=status, reason="Refused"))
+        del self.handshake_deferred
+        self.server.protocol_disconnected(self)
 
     def connectionLost(self, reason: Any) -> None:
         GuardedChannel.counted -= 1

@@ -14,6 +14,7 @@ import daphne.server
 from daphne.cli import CommandLineInterface
 from daphne.ws_protocol import WebSocketFactory
 
+from agents.live import presence
 from dashboard.serving.bodies import CountedWebSocket, Deadlines, GuardedFactory
 
 BACKLOG = 4096
@@ -31,6 +32,7 @@ class GuardedServer(daphne.server.Server):  # type: ignore[misc]
         daphne.server.HTTPFactory = GuardedFactory
         daphne.server.WebSocketFactory = CountedFactory
         settle_memory()
+        daphne.server.reactor.callWhenRunning(presence.start)
         super().run()
 
     def kill_all_applications(self) -> Any:
@@ -51,6 +53,7 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1_000)
+    gc.enable()  # manage.py switched it off while loading
 
 
 def raise_file_limit() -> None:
