@@ -34,7 +34,7 @@ class Publisher:
     def __init__(self) -> None:
         self.lost = 0
         self._lock = threading.Lock()
-        self._owes = False
+        self.owes = False
 
     @functools.cached_property
     def _client(self) -> redis.Redis:
@@ -46,7 +46,7 @@ class Publisher:
         )
 
     def publish(self, announcement: Announcement) -> None:
-        if self._owes:
+        if self.owes:
             self.lost += 1
             return
         try:
@@ -57,9 +57,9 @@ class Publisher:
     def _lose(self) -> None:
         with self._lock:
             self.lost += 1
-            if self._owes:
+            if self.owes:
                 return
-            self._owes = True
+            self.owes = True
         threading.Thread(target=self._make_good, name="announce-again", daemon=True).start()
 
     def _make_good(self) -> None:
@@ -68,11 +68,11 @@ class Publisher:
         while not pause.wait(AGAIN_EVERY):
             try:
                 self._client.ping()
-                self._owes = False
+                self.owes = False
                 self._client.publish(CHANNEL, Announcement(EVERYTHING, 0).encode())
                 return
             except (redis.RedisError, OSError):
-                self._owes = True
+                self.owes = True
 
 
 publisher = Publisher()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import urllib3
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -152,3 +153,31 @@ def post_events(token: str, events: list[dict[str, Any] | bytes], **fields: Any)
     wire = Wire(token, **fields)
     wire.register()
     return wire.post_events(*events)
+
+
+@dataclass
+class Answered:
+    """What a real server answered, with the two things that tests ask of Django's client."""
+
+    status_code: int
+    content: bytes
+
+    def json(self) -> Any:
+        return orjson.loads(self.content)
+
+
+@dataclass
+class Http:
+    """A client of a running server with the shape of Django's; `Wire(token, client=Http(url))`."""
+
+    url: str
+    pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, timeout=30))
+
+    def post(self, path: str, *, data: bytes, content_type: str, headers: dict[str, str]) -> Answered:
+        headers = {"Content-Type": content_type, **headers}
+        answer = self.pool.request("POST", self.url + path, body=data, headers=headers)
+        return Answered(answer.status, answer.data)
+
+    def get(self, path: str, query: dict[str, Any], *, headers: dict[str, str]) -> Answered:
+        answer = self.pool.request("GET", self.url + path, fields=query, headers=headers)
+        return Answered(answer.status, answer.data)

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents.live.poll import commands_poll
+from agents.live.socket import agent_socket
+
 Scope = MutableMapping[str, Any]
 AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
@@ -26,7 +29,15 @@ class Route:
     when: Callable[[Scope], bool] = lambda scope: True
 
 
-agent_routes: list[Route] = []
+agent_routes: list[Route] = [
+    Route("websocket", re.compile(r"/api/v1/agents/socket/?"), agent_socket),
+    Route(
+        "http",
+        re.compile(r"/api/v1/agents/(?P<agent>[^/]+)/commands/"),
+        commands_poll,
+        when=lambda scope: scope["method"] == "GET" and b"wait=" in scope["query_string"],
+    ),
+]
 
 
 def find(scope: Scope, routes: list[Route] = agent_routes) -> AsgiApp | None:

@@ -93,8 +93,16 @@ def register(*, project_id: int, said: Registration, now: dt.datetime) -> dict[s
 def reconnect_max_s() -> float:
     """Over how long agents spread their reconnecting, so that a restart is no stampede."""
     global _live
+    if (known := reconnect_known()) is not None:
+        return known
+    _live = time.monotonic(), Instance.objects.filter(live=True).count()
+    return max(2.0, _live[1] / RECONNECTS_A_SECOND)
+
+
+def reconnect_known() -> float | None:
+    """The same without a look at the database, if it was looked at lately."""
     if time.monotonic() - _live[0] > COUNTED_FOR_S:
-        _live = time.monotonic(), Instance.objects.filter(live=True).count()
+        return None
     return max(2.0, _live[1] / RECONNECTS_A_SECOND)
 
 

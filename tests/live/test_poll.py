@@ -1,0 +1,60 @@
+"""The long poll, for where sockets are blocked."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from agents.models import Project, User
+from tests.builders import Wire, make_project, make_token
+from tests.live.test_socket import pause
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_nothing_to_do_is_204(wire: Wire) -> None:
+    """A poll ends without a body when its time is over."""
+    assert wire.commands(after=0, wait=1).status_code == 204
+
+
+def test_what_waits_is_answered_at_once(wire: Wire, alice: User, project: Project) -> None:
+    """A command that was there before is not waited for."""
+    pause(alice, project)
+    answer = wire.commands(after=0, wait=25)
+    assert answer.status_code == 200
+    assert [c["kind"] for c in answer.json()["commands"]] == ["pause"]
+
+
+def test_a_command_ends_the_wait(wire: Wire, alice: User, project: Project) -> None:
+    """A poll that waits is answered as soon as something is ordered."""
+    answers = []
+    poll = threading.Thread(target=lambda: answers.append(wire.commands(after=0, wait=25)))
+    poll.start()
+    pause(alice, project)
+    poll.join(5)
+    assert answers and [c["kind"] for c in answers[0].json()["commands"]] == ["pause"]
+
+
+@pytest.mark.parametrize("scope, status", [("none", 401), ("operator", 403), ("elsewhere", 404)])
+def test_refused_like_every_other_route(wire: Wire, project: Project, scope: str, status: int) -> None:
+    """The poll passes by Django, but not by the token."""
+    if scope == "elsewhere":
+        wire.token = make_token(make_project("elsewhere"))
+    else:
+        wire.token = "sb_nothing" if scope == "none" else make_token(project, scope)
+    answer = wire.commands(wait=25)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "message", "what_to_do"}
+
+
+def test_an_outdated_process_is_told_at_once(wire: Wire) -> None:
+    """A fenced process does not wait for commands that are not for it."""
+    Wire(wire.token, client=wire.client).register()
+    assert wire.commands(wait=25).json() == {"commands": [], "commands_version": 1, "fenced": True}
+
+
+@pytest.mark.parametrize("field", ["epoch", "after", "wait"])
+def test_nonsense_is_422(wire: Wire, field: str) -> None:
+    """A number that is none is named."""
+    assert wire.commands(**{"wait": 1, field: "-1e9"}).status_code == 422
