@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "channels",
     "csp",
+    "ninja",
     "django_htmx",
     "django_structlog",
     "template_partials",
@@ -51,6 +52,7 @@ AUTH_USER_MODEL = "agents.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
+    "agents.api.problems.ErrorsInShape",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

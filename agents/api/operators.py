@@ -1,0 +1,208 @@
+"""What the operator can do from a program: `/api/v1/`, a bearer token of one project, JSON.
+
+Each route authorises, parses, calls one verb, answers. Another project's things are not there (404).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.parser import Parser
+from pydantic import Field
+
+from agents import access
+from agents.access import Actor
+from agents.api import answers, problems, schema
+from agents.api.documented import Documented
+from agents.models import Agent, Kind, Status
+from agents.queries import listing, timeline
+from agents.services import decisions, incidents, lines, pauses, tokens
+
+LONGEST = 64 * 1024
+Limit = Annotated[int, Field(ge=1, le=500)]
+REFUSED: dict[Any, Any] = {
+    401: schema.Problem,
+    403: schema.Problem,
+    404: schema.Problem,
+    422: schema.Problem,
+}
+CHANGED: dict[Any, Any] = {**REFUSED, 400: schema.Problem, 409: schema.Conflict}
+
+
+class Strict(Parser):
+    """The same strict JSON as everywhere: no NaN, no duplicate keys, no depth without end."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        try:
+            return lines.read(request.body, LONGEST)
+        except lines.Refused as error:
+            request.unreadable = str(error)  # type: ignore[attr-defined]
+            raise
+
+
+def operator(request: HttpRequest) -> Actor:
+    """The token's holder; an agent's token is a wrong one here."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    token = tokens.find(text.strip(), timezone.now()) if scheme.lower() == "bearer" else None
+    if token is None:
+        raise problems.no_token()
+    actor = access.program(token)
+    if not access.can(actor, "view"):
+        raise problems.wrong_scope()
+    return actor
+
+
+api = Documented(
+    title="Sickbay",
+    version="1",
+    description="Keep agents alive: what the operator can do from a program, and how agents report.",
+    docs_url="docs",
+    urls_namespace="api-1",
+    parser=Strict(),
+    auth=operator,
+)
+problems.install(api)
+
+
+@api.get("agents/", response={200: schema.AgentsOut, **REFUSED}, tags=["agents"])
+def list_agents(
+    request: HttpRequest,
+    limit: Limit = 100,
+    before: schema.Name | None = None,
+    status: Status | None = None,
+) -> Any:
+    """All agents by name."""
+    now = timezone.now()
+    found = listing.agents(actor_of(request).project_id, status=status, before=before, limit=limit)
+    shown, following = answers.page(found, limit, lambda agent: agent.name)
+    return {"agents": [answers.agent(agent, now) for agent in shown], "next": following}
+
+
+@api.get("agents/{name}/", response={200: schema.AgentOut, **REFUSED}, tags=["agents"])
+def one_agent(request: HttpRequest, name: str) -> Any:
+    return answers.agent(agent_of(request, name), timezone.now())
+
+
+@api.get("agents/{name}/timeline/", response={200: schema.EntriesOut, **REFUSED}, tags=["agents"])
+def agent_timeline(
+    request: HttpRequest,
+    name: str,
+    limit: Limit = 100,
+    before: Annotated[str, Field(max_length=90)] | None = None,
+    kind: Kind | None = None,
+) -> Any:
+    """The newest first."""
+    found = agent_of(request, name)
+    place = timeline.key(before) if before else None
+    if before and place is None:
+        raise problems.Problem(
+            422, "invalid", "before: it is no `next` of this list.", "Pass `next` as it is."
+        )
+    rows = listing.entries(found.pk, kind=kind, before=place, limit=limit)
+    shown, following = answers.page(rows, limit, lambda entry: str(timeline.key_of(entry)))
+    return {"entries": [answers.entry(entry) for entry in shown], "next": following}
+
+
+@api.post("agents/{name}/pause/", response={200: schema.PausedOut, **CHANGED}, tags=["agents"])
+def pause_agent(request: HttpRequest, name: str, said: schema.PauseIn) -> Any:
+    """Ask every instance to stand still; it opens an incident. What is held already stays held."""
+    found = agent_of(request, name, "pause")
+    ordered = pauses.order(actor=actor_of(request), agent=found, reason=said.reason, now=timezone.now())
+    return {
+        "agent": found.name,
+        "incident": ordered.incident.pk if ordered.incident else None,
+        "paused": ordered.paused,
+        "already": ordered.already,
+    }
+
+
+@api.post("agents/{name}/start/", response={200: schema.DecidedOut, **CHANGED}, tags=["agents"])
+def start_agent(request: HttpRequest, name: str, said: schema.StartIn | None = None) -> Any:
+    """Start a stopped agent again, on probation."""
+    said = said or schema.StartIn()
+    outcome = decisions.start(
+        actor=actor_of(request),
+        agent=agent_of(request, name, "decide"),
+        reason=said.reason,
+        guidance=said.guidance or "",
+        now=timezone.now(),
+    )
+    return answers.decided(outcome)
+
+
+@api.get("incidents/", response={200: schema.IncidentsOut, **REFUSED}, tags=["incidents"])
+def list_incidents(
+    request: HttpRequest,
+    limit: Limit = 100,
+    before: Annotated[int, Field(ge=0, lt=schema.INT8)] | None = None,
+    state: answers.State | None = None,
+) -> Any:
+    """The newest first; `state=open` is everything that waits for a decision."""
+    found = listing.incidents(actor_of(request).project_id, state=state, before=before, limit=limit)
+    shown, following = answers.page(found, limit, lambda incident: str(incident.pk))
+    return {"incidents": [answers.incident(incident) for incident in shown], "next": following}
+
+
+@api.get("incidents/{int:id}/", response={200: schema.IncidentDetailOut, **REFUSED}, tags=["incidents"])
+def one_incident(request: HttpRequest, id: int) -> Any:
+    found = listing.incident(actor_of(request).project_id, id)
+    if found is None:
+        raise problems.not_found("incident")
+    return answers.incident_detail(found)
+
+
+@api.post(
+    "incidents/{int:id}/acknowledge/", response={200: schema.AcknowledgedOut, **CHANGED}, tags=["incidents"]
+)
+def acknowledge_incident(request: HttpRequest, id: int) -> Any:
+    """Say that you have it. The version stays; a second time changes nothing."""
+    allowed(request, "acknowledge", listing.incident(actor_of(request).project_id, id))
+    done = incidents.acknowledge(actor=actor_of(request), incident_id=id, now=timezone.now())
+    return answers.acknowledged(done)
+
+
+@api.post("incidents/{int:id}/decide/", response={200: schema.DecidedOut, **CHANGED}, tags=["incidents"])
+def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any:
+    """Decide from the version you were shown; 409 says what changed, or who was first."""
+    allowed(request, "decide", listing.incident(actor_of(request).project_id, id))
+    if said.decision == "rollback" or said.checkpoint is not None:
+        raise problems.Problem(
+            422,
+            "no_rollback",
+            "This server has no checkpoints yet, so nothing can be rolled back.",
+            "Decide resume, with guidance if it helps, or stop.",
+        )
+    outcome = decisions.decide(
+        actor=actor_of(request),
+        incident_id=id,
+        verb=said.decision,
+        version=said.version,
+        reason=said.reason,
+        guidance=said.guidance or "",
+        probation=said.probation,
+        agents=said.agents,
+        now=timezone.now(),
+    )
+    return answers.decided(outcome)
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    actor: Actor = request.auth  # type: ignore[attr-defined]
+    return actor
+
+
+def agent_of(request: HttpRequest, name: str, verb: str = "view") -> Agent:
+    found = listing.agent(actor_of(request).project_id, name)
+    if found is None:
+        raise problems.not_found("agent")
+    allowed(request, verb, found)
+    return found
+
+
+def allowed(request: HttpRequest, verb: str, object: Any) -> None:
+    if object is None:
+        raise problems.not_found("incident")
+    if not access.can(actor_of(request), verb, object):
+        raise problems.wrong_scope()
