@@ -81,7 +81,8 @@ class Link:
 
             self._wire = wire = Wire(url, token)
             self._commands = Commands(wire, self.query, self._hand_on, self._fenced)
-            self._listener = Listener(self, wire.url, lambda: wire.headers)
+            if identity.beat:
+                self._listener = Listener(self, wire.url, lambda: wire.headers)
         self._sender = Sender(home.spool, self._turn, Pacing())
         self._portion = Portion()
         self._aside = Aside(home.directory / "aside.ndjson")
@@ -91,7 +92,7 @@ class Link:
         self._told: Any = None
         self._doing: tuple[str | None, float] = (None, 0.0)
         self._beats = 0
-        self._complaint = ""
+        self._complaint = self.complaint = ""
         home.spool.wake = self._sender.nudge
         _links.add(self)
 
@@ -114,6 +115,8 @@ class Link:
         self._wants, self._answered, self.epoch, self.is_fenced = wants, False, None, False
         self._run = self.home.spool.run or self._run
         self._started_at = self.home.spool.started_at or self._started_at
+        if self._listener is not None:
+            self._listener.allow()
         self.start()
         job = self._sender.ask(self._register, late=self._tell_registered)
         if not job.wait(timeout):
@@ -125,6 +128,10 @@ class Link:
             return Unreachable(str(job.error))
         answer: Registered = job.result
         return answer
+
+    def adopt(self, run: str, started_at: float) -> None:
+        """Speak for a run that began without a server and is over; register comes next."""
+        self._run, self._started_at = run, started_at
 
     def nudge(self, urgent: bool = False) -> None:
         """There is something to send, or the state changed."""
@@ -300,6 +307,7 @@ class Link:
         """Said once, then only when the reason changes: the agent goes on, the spool keeps."""
         from sickbay._wire import NotAnswered
 
+        self.complaint = str(error)
         kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
         if kind != self._complaint:
             self._complaint = kind

@@ -56,6 +56,8 @@ class Listener:
         self._address = f"{'wss' if self._secure else 'ws'}://{parts.netloc}{parts.path}/api/v1/agents/socket"
         self._pacing = Pacing()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._allowed = False
         self._stopped = threading.Event()
         self._socket: ClientConnection | None = None
         self._blocked = 0
@@ -63,8 +65,16 @@ class Listener:
         self.connections = 0
         self.polling_until = 0.0
 
+    def allow(self) -> None:
+        """From here on `start` starts it. A register that is answered after `stop` starts nothing."""
+        with self._lock:
+            self._allowed = True
+
     def start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        with self._lock:
+            runs = self._thread is not None and self._thread.is_alive() and not self._stopped.is_set()
+            if runs or not self._allowed:
+                return
             # A fresh event each time: an old thread that has not noticed yet still sees its own.
             self._stopped = threading.Event()
             self._thread = threading.Thread(
@@ -73,7 +83,9 @@ class Listener:
             self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        self._stopped.set()
+        with self._lock:
+            self._allowed = False
+            self._stopped.set()
         connection = self._socket
         if connection is not None:
             with contextlib.suppress(Exception):
@@ -113,17 +125,19 @@ class Listener:
         """One socket, from its opening to its end."""
         from websockets.exceptions import WebSocketException
 
+        mine = None
         try:
             with self._opened() as connection:
-                self._socket = connection
+                self._socket = mine = connection
                 self.connections += 1
                 self._attend(connection, stopped)
         except (OSError, WebSocketException, TimeoutError) as error:
             log.debug("sickbay: the socket ended: %s", error)
-            if self._socket is None and not stopped.is_set():
+            if mine is None and not stopped.is_set():
                 self._count_refusal()
         finally:
-            self._socket = None
+            if self._socket is mine:  # not the next thread's
+                self._socket = None
 
     def _opened(self) -> ClientConnection:
         from websockets.sync.client import connect  # heavy, and here first needed
@@ -139,7 +153,7 @@ class Listener:
                 additional_headers=self._headers(),
                 open_timeout=HANDSHAKE,
                 ping_interval=None,
-                close_timeout=1.0,
+                close_timeout=0.2,
                 max_size=FRAME_LIMIT,
                 compression=None,
                 logger=_quiet(),
@@ -159,19 +173,20 @@ class Listener:
 
     def _attend(self, connection: ClientConnection, stopped: threading.Event) -> None:
         now = time.monotonic()
-        next_beat, next_look = now, now + LOOK_EVERY
+        last_beat, next_look = now - self.beat_s, now + LOOK_EVERY
         answered: threading.Event | None = None
         while not stopped.is_set():
             try:
-                frame = connection.recv(timeout=max(0.0, min(next_beat, next_look) - time.monotonic()))
+                due = min(last_beat + self.beat_s, next_look)
+                frame = connection.recv(timeout=max(0.0, due - time.monotonic()))
             except TimeoutError:
                 frame = None
             if frame is not None:
                 self._hear(frame)
             now = time.monotonic()
-            if now >= next_beat:
+            if now >= last_beat + self.beat_s:
                 connection.send(orjson.dumps(self._office.beat()).decode())
-                next_beat = now + self.beat_s
+                last_beat = now
             if now >= next_look:
                 if answered is not None and not answered.is_set():
                     raise TimeoutError("the socket is dead")

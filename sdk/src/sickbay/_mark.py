@@ -4,8 +4,8 @@ The page is a mapped file, so a write is a memory write: no system call, no lock
 keeps it when the process dies. Power loss may lose the last seconds of it; what depends on it then only
 repeats (an old cursor resends) or speaks up (a run that seems to live is reported as vanished).
 
-    0 magic   8 live   16 run (32 hex)   48 dropped   56 dropped in forked children
-    64 cursor: segment   72 cursor: offset   80 length and text of what is in flight
+    0 magic   8 live   16 run (32 hex)   64 cursor: segment, offset   80 what is in flight: length, text
+    496 dropped   504 dropped in forked children   512 and 520 how many of each were told
 """
 
 from __future__ import annotations
@@ -24,77 +24,80 @@ _LONG = struct.Struct("<Q")
 _CURSOR = struct.Struct("<QQ")
 _SHORT = struct.Struct("<H")
 
+
+class _Count:
+    """A number on the page. It only grows."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def __get__(self, mark: Mark, owner: object = None) -> int:
+        return int(_LONG.unpack_from(mark.page, self._offset)[0])
+
+    def __set__(self, mark: Mark, count: int) -> None:
+        _LONG.pack_into(mark.page, self._offset, count)
+
+
 log = logging.getLogger("sickbay")
 
 
 class Mark:
     """The page; plain memory when the disk has no room for it."""
 
+    dropped = _Count(496)
+    dropped_in_children = _Count(504)
+    told = _Count(512)
+    told_of_children = _Count(520)
+
     def __init__(self, path: Path) -> None:
-        self._page: mmap.mmap | bytearray = _mapped(path) or bytearray(MAGIC.ljust(SIZE, b"\0"))
-        if self._page[:8] != MAGIC:
-            self._page[:SIZE] = MAGIC.ljust(SIZE, b"\0")
+        self.page: mmap.mmap | bytearray = _mapped(path) or bytearray(MAGIC.ljust(SIZE, b"\0"))
+        if self.page[:8] != MAGIC:
+            self.page[:SIZE] = MAGIC.ljust(SIZE, b"\0")
 
     def live(self, run: str) -> None:
         """The run has something on disk: from now on its death is noticed."""
-        self._page[16:48] = run.encode("ascii", "replace")[:32].ljust(32, b" ")
+        self.page[16:48] = run.encode("ascii", "replace")[:32].ljust(32, b" ")
         self.doing(None)
-        self._page[8] = 1
+        self.page[8] = 1
         self.flush()
 
     def ended(self) -> None:
-        self._page[8] = 0
+        self.page[8] = 0
         self.flush()
 
     @property
     def living(self) -> str | None:
         """The run that began here and did not end."""
-        return bytes(self._page[16:48]).decode("ascii", "replace").strip() if self._page[8] else None
+        return bytes(self.page[16:48]).decode("ascii", "replace").strip() if self.page[8] else None
 
     def doing(self, text: str | None) -> None:
         raw = text.encode("utf-8", "replace")[:TEXT] if text else b""
-        self._page[80 : 82 + len(raw)] = _SHORT.pack(len(raw)) + raw
+        self.page[80 : 82 + len(raw)] = _SHORT.pack(len(raw)) + raw
 
     @property
     def in_flight(self) -> str | None:
-        length = min(TEXT, _SHORT.unpack_from(self._page, 80)[0])
-        return bytes(self._page[82 : 82 + length]).decode("utf-8", "replace") or None
-
-    @property
-    def dropped(self) -> int:
-        return int(_LONG.unpack_from(self._page, 48)[0])
-
-    @dropped.setter
-    def dropped(self, count: int) -> None:
-        _LONG.pack_into(self._page, 48, count)
-
-    @property
-    def dropped_in_children(self) -> int:
-        return int(_LONG.unpack_from(self._page, 56)[0])
-
-    @dropped_in_children.setter
-    def dropped_in_children(self, count: int) -> None:
-        _LONG.pack_into(self._page, 56, count)
+        length = min(TEXT, _SHORT.unpack_from(self.page, 80)[0])
+        return bytes(self.page[82 : 82 + length]).decode("utf-8", "replace") or None
 
     @property
     def cursor(self) -> tuple[int, int]:
         """Segment and offset up to which the server has acknowledged."""
-        segment, offset = _CURSOR.unpack_from(self._page, 64)
+        segment, offset = _CURSOR.unpack_from(self.page, 64)
         return int(segment), int(offset)
 
     @cursor.setter
     def cursor(self, at: tuple[int, int]) -> None:
-        _CURSOR.pack_into(self._page, 64, *at)
+        _CURSOR.pack_into(self.page, 64, *at)
 
     def flush(self) -> None:
-        if isinstance(self._page, mmap.mmap):
+        if isinstance(self.page, mmap.mmap):
             with contextlib.suppress(OSError):
-                self._page.flush()
+                self.page.flush()
 
     def close(self) -> None:
-        if isinstance(self._page, mmap.mmap):
+        if isinstance(self.page, mmap.mmap):
             self.flush()
-            page, self._page = self._page, bytearray(self._page[:SIZE])
+            page, self.page = self.page, bytearray(self.page[:SIZE])
             page.close()
 
 

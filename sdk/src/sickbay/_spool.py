@@ -87,10 +87,15 @@ class Spool:
         with self._lock:
             if self.run is None or self._forked:
                 return self._astray(len(texts))
-            if self.page.dropped or self.page.dropped_in_children:
-                self._tell_drops()
-            seqs = list(range(self.seq + 1, self.seq + 1 + len(texts)))
-            written = self._write(texts, sync)
+            lead, dropped, forked = self._untold()
+            written = self._write([*lead, *texts], sync)
+            self.seq += len(texts)
+            if written:
+                self.seq += len(lead)
+                self.page.told, self.page.told_of_children = dropped, forked
+            else:
+                self.page.dropped += len(texts)
+            seqs = list(range(self.seq - len(texts) + 1, self.seq + 1))
             if not self._live:
                 self._live = True
                 self.page.live(self.run)
@@ -128,13 +133,12 @@ class Spool:
             os.close(fd)
 
     def _write(self, texts: list[bytes], sync: bool) -> bool:
-        """One write for all the lines, or none of them; counted when none."""
-        self.seq += len(texts)
+        """One write for all the lines, from the next number on, or for none of them."""
         if self._full and time.monotonic() < self._retry_at and not sync:
-            return self._drop(len(texts), "the disk was full")
+            return False
         text = b"\n".join(texts) + b"\n"
         try:
-            segment = self._room(self.seq - len(texts) + 1, len(text))
+            segment = self._room(self.seq + 1, len(text))
             if os.write(self._fd, text) < len(text):
                 os.ftruncate(self._fd, segment.size)
                 raise OSError(errno.ENOSPC, "only a part of the line was taken")
@@ -143,15 +147,11 @@ class Spool:
                 log.error("sickbay: events cannot be recorded in %s: %s", self.directory, error)
             self._full, self._retry_at = True, time.monotonic() + RETRY_FULL
             self._close_segment()
-            return self._drop(len(texts), f"the disk refused them ({error.strerror or error})")
+            self._why = f"the disk refused them ({error.strerror or error})"
+            return False
         segment.size += len(text)
         self._dirty, self._full = True, False
         return True
-
-    def _drop(self, count: int, why: str) -> bool:
-        self.page.dropped += count
-        self._why = why
-        return False
 
     def _astray(self, count: int) -> list[int]:
         if self._forked:
@@ -159,26 +159,29 @@ class Spool:
                 log.warning("sickbay: this process was forked from a running agent: give it an instance=")
             self.page.dropped_in_children += count
         else:
-            self._drop(count, "they were recorded outside a run")
+            self.page.dropped += count
+            self._why = "they were recorded outside a run"
         return [0] * count
 
-    def _tell_drops(self) -> None:
-        """The signal that says what is missing, in front of the next event."""
-        dropped, forked = self.page.dropped, self.page.dropped_in_children
-        why = self._why if dropped else "a process forked from the running agent recorded them"
+    def _untold(self) -> tuple[list[bytes], int, int]:
+        """The signal that says what was dropped since the last one, if any, and the counts it speaks for."""
+        page = self.page
+        dropped, forked = page.dropped, page.dropped_in_children
+        new, of_children = dropped - page.told, forked - page.told_of_children
+        if new <= 0 and of_children <= 0:
+            return [], dropped, forked
+        why = self._why if new else "a process forked from the running agent recorded them"
         event = {
             "kind": "signal",
             "at": self._clock.wall(),
             "name": "spool",
             "level": "warn",
-            "title": f"{dropped + forked} events were dropped: {why}"[:500],
-            "dropped": dropped,
-            "dropped_in_children": forked,
+            "title": f"{new + of_children} events were dropped: {why}"[:500],
+            "dropped": new,
+            "dropped_in_children": of_children,
+            "dropped_ever": dropped,
         }
-        # Counted again if this line itself finds no room: then it is one of the dropped.
-        if self._write([line(event)], False):
-            self.page.dropped -= dropped
-            self.page.dropped_in_children -= forked
+        return [line(event)], dropped, forked
 
     def _room(self, first: int, length: int) -> Segment:
         """The segment to write into: the open one, or a new one that begins with event `first`."""
@@ -219,7 +222,8 @@ class Spool:
                 oldest.path.unlink()
             if unsent:
                 log.error("sickbay: %s is full: %d unsent events were dropped", self.directory, unsent)
-                self._drop(unsent, f"the spool reached {self._limit // 1_000_000} MB; the oldest went first")
+                self.page.dropped += unsent
+                self._why = f"the spool reached {self._limit // 1_000_000} MB; the oldest went first"
 
     @property
     def size(self) -> int:
@@ -271,6 +275,11 @@ class Spool:
         """How many events the server has not acknowledged."""
         with self._lock:
             return sum(self._unsent_in(segment) for segment in self._segments)
+
+    def newest_run(self) -> tuple[str, float]:
+        """The run that recorded last, and when it began."""
+        newest = self._segments[-1]
+        return newest.run, newest.started_at
 
     def _skip(self, segment: Segment) -> None:
         """The file holds less than was written: someone else shortened it."""
