@@ -11,7 +11,10 @@ from sickbay.budget import Budget
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process of one instance. `process` is 32 hex digits, the same as long as the process lives."""
+    """One process of one instance. `process` is 32 hex digits, the same as long as the process lives.
+
+    `beat` False: the host freezes between calls; nothing listens, and silence alarms nobody.
+    """
 
     agent: str
     instance: str
@@ -29,6 +32,7 @@ class Identity:
     every_s: float | None = None
     grace_s: float | None = None
     heal: bool = True
+    beat: bool = True
     budget: Budget = field(default_factory=Budget)
 
     def wire(self) -> dict[str, Any]:
