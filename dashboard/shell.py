@@ -73,6 +73,13 @@ def projects_of(request: HttpRequest) -> Sequence[Project]:
     return list(Project.objects.filter(memberships__user=user).order_by("name"))
 
 
+def waiting(project: Project) -> int:
+    """Incidents that nobody has decided yet."""
+    return Incident.objects.filter(
+        project=project, state__in=[IncidentState.OPEN, IncidentState.ACKNOWLEDGED]
+    ).count()
+
+
 def top_bar(request: HttpRequest | None, project: Project | None) -> TopBar:
     """The bar's facts; without a request (an error page) only the mark is shown."""
     user = getattr(request, "user", None)
@@ -82,6 +89,4 @@ def top_bar(request: HttpRequest | None, project: Project | None) -> TopBar:
     project = project or getattr(request, "project", None) or next(iter(projects), None)
     if project is None:
         return TopBar(None, projects, [], 0, signed_in=True)
-    open_states = [IncidentState.OPEN, IncidentState.ACKNOWLEDGED]
-    waiting = Incident.objects.filter(project=project, state__in=open_states).count()
-    return TopBar(project, projects, _pages(project, request.path), waiting, signed_in=True)
+    return TopBar(project, projects, _pages(project, request.path), waiting(project), signed_in=True)

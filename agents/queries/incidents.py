@@ -53,8 +53,9 @@ def waiting(project: Project) -> list[Incident]:
     return list(_with_agents(_waiting(project)).order_by("opened_at", "pk"))
 
 
-def waiting_count(project: Project) -> int:
-    return _waiting(project).count()
+def waiting_ids(project: Project) -> list[int]:
+    """The same, by number only."""
+    return list(_waiting(project).order_by("opened_at", "pk").values_list("pk", flat=True))
 
 
 def unsettled(project: Project) -> list[Incident]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from agents import access
 from agents.access import Actor
-from agents.models import Command, Decision, Incident, IncidentState, Instance, Pause, PauseState
+from agents.models import Cause, Command, Decision, Incident, IncidentState, Instance, Pause, PauseState
 from agents.queries import budgets
 from dashboard import phrasing
 from dashboard.contexts.fleet import said
@@ -31,6 +32,12 @@ PAUSE_REASONS = [
     ("costs too much", "Costs too much"),
     ("drill", "Drill"),
 ]
+HOLDING = (*WAITING, PauseState.DECIDED, PauseState.STOPPED)
+ITSELF = {
+    Cause.SILENCE: "It closes by itself when the agent is heard again, and says so.",
+    Cause.MISSED: "It closes by itself when the agent starts, and says so.",
+    Cause.BLOCKED: "It tries again by itself, and its budget is untouched. This closes at its first success.",
+}
 BY = {"resume": "Resumed", "stop": "Stopped", "start": "Started again", "rollback": "Rolled back"}
 
 
@@ -77,8 +84,24 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "resume_does": _resume_does(waiting, now),
         "stop_does": _stop_does(waiting, now),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
-        "pausable": sorted({i.agent.name for i in instances}),
+        "guidance_label": f"Tell {incident.agent.name} something, optional",
+        "resume_title": f"Resume {_named(agents, incident)}",
+        "stop_title": f"Stop {_named(agents, incident)}",
+        "pause_again": _pause_again(pauses, instances),
+        "ends_by_itself": ITSELF.get(Cause(incident.cause), "Nothing waits for a decision."),
     }
+
+
+def _named(agents: list[str], incident: Incident) -> str:
+    return f"{len(agents)} agents" if len(agents) > 1 else incident.agent.name
+
+
+def _pause_again(pauses: list[Pause], instances: list[Instance]) -> str:
+    """The query of the pause page: the agents of this incident that nothing holds now."""
+    held = {pause.instance.agent_id for pause in pauses if pause.state in HOLDING}
+    return urlencode(
+        [("agent", name) for name in sorted({i.agent.name for i in instances if i.agent_id not in held})]
+    )
 
 
 def _face(incident: Incident, waiting: list[Pause], pauses: list[Pause], followed: list[Followed]) -> str:

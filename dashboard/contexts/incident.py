@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.urls import reverse
+
 from agents import access
 from agents.access import Actor
-from agents.models import Effect, Entry, Incident, Instance
+from agents.models import Agent, Cause, Effect, Entry, Incident, Instance, Owner
 from agents.queries import budgets, incidents
 from agents.queries.budgets import Spent
 from agents.services import alerts
@@ -52,6 +54,13 @@ class Failure:
     def long(self) -> bool:
         return is_long(self.expected, self.actual)
 
+    @property
+    def where(self) -> str:
+        """`issue_refund at 02:51:18, took 1.3 s`, and why when a verification said so."""
+        at = f"{self.entry.name} at {phrasing.clock(self.entry.at)}"
+        took = f"{at}, took {self.took}" if self.took else at
+        return f"{took}: {self.why}" if self.why and self.why != self.expected else took
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -61,8 +70,37 @@ class Evidence:
     older: list[Failure]
     spent: Spent
     nth: str
+    limit: str
     effects: list[dict[str, Any]]
     effects_more: int
+
+    @property
+    def heading(self) -> str:
+        return "What spent the budget" if self.limit else "Failures before it"
+
+    @property
+    def reached(self) -> str:
+        """How many external actions there were."""
+        count = len(self.effects) + self.effects_more
+        return f"{count} external action{'' if count == 1 else 's'} since the first failure" if count else ""
+
+    @property
+    def stays(self) -> str:
+        """What no decision takes back."""
+        count = len(self.effects) + self.effects_more
+        if not count:
+            return ""
+        return "1 external action stays done." if count == 1 else f"{count} external actions stay done."
+
+    @property
+    def older_words(self) -> str:
+        first, last = self.older[0].entry.at, self.older[-1].entry.at
+        count = len(self.older)
+        span = (
+            phrasing.minute(first) if count == 1 else f"{phrasing.minute(first)} to {phrasing.minute(last)}"
+        )
+        counts = "failure counts" if count == 1 else "failures count"
+        return f"{count} older {counts} for the hour, {span}"
 
 
 def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
@@ -70,6 +108,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
     project = incident.project
     instances = concerned(incident)
     told = alerts.told(incident)
+    found = evidence(incident, instances, now)
     return {
         "project": project,
         "incident": incident,
@@ -77,16 +116,20 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "now": now,
         "runbook": link(incident.agent.runbook),
         "instances": instances,
-        "evidence": evidence(incident, instances, now),
+        "evidence": found,
+        "last_failure": found.streak[-1] if found.streak else None,
         "last": incidents.last_action(incident.agent_id, incident.opened_at),
-        "pauses": list(incident.pauses.all()),
         "told": told,
-        "waiting_count": incidents.waiting_count(project),
+        "causes": causes(incident),
+        "here": f"Incident {incident.pk}",
+        "here_note": _place(incident, incidents.waiting_ids(project)),
+        "crumbs": [("Incidents", reverse("incidents", args=[project.name])), (str(incident.pk), "")],
         "may_acknowledge": access.can(actor, "acknowledge", incident),
         "may_target": access.can(actor, "targets", incident),
         "topics": " ".join(topics(incident, instances)),
         "trigger": ", ".join(f"live:{topic} from:body" for topic in topics(incident, instances)),
         **decision.panel(incident, instances, actor, now),
+        "stays": found.stays,
     }
 
 
@@ -96,6 +139,12 @@ def concerned(incident: Incident) -> list[Instance]:
     for pause in incident.pauses.all():
         found.setdefault(pause.instance_id, pause.instance)
     return sorted(found.values(), key=lambda i: (i.agent_id != incident.agent_id, i.agent.name, i.name))
+
+
+def causes(incident: Incident) -> list[str]:
+    """What a human or a detector said when it held the agent; a budget speaks for itself."""
+    said = (p.cause for p in incident.pauses.all() if p.cause and p.owner != Owner.BUDGET)
+    return list(dict.fromkeys(said))[:3]
 
 
 def topics(incident: Incident, instances: list[Instance]) -> list[str]:
@@ -109,7 +158,7 @@ def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Ev
     ids = [instance.pk for instance in instances]
     since = incidents.account_since(ids, incident.opened_at)
     failed = incidents.failures(incident, ids, since, until)
-    streak = failed[-_streak(failed) :]
+    streak = failed[-_streak(incident.agent, failed) :]
     shown = _failures(streak, incidents.actions_of(streak))
     first = min([incident.opened_at, *(f.entry.at - timedelta(seconds=f.lasted) for f in shown)]) - SLACK
     reached = incidents.effects(ids, first, until)
@@ -118,6 +167,7 @@ def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Ev
         older=_failures(failed[: len(failed) - len(streak)], {}),
         spent=_spent(incident, failed, now),
         nth=_nth(incident, failed),
+        limit=_limit(incident, streak),
         effects=[effect(one) for one in reached],
         effects_more=max(0, incidents.effects_count(ids, first, until) - len(reached)),
     )
@@ -142,13 +192,14 @@ def changes_since(incident: Incident, shown_at: datetime) -> list[Entry]:
     return incidents.news(incident, shown_at)
 
 
-def _streak(failed: list[Entry]) -> int:
+def _streak(agent: Agent, failed: list[Entry]) -> int:
     """How many of the last failures spent the budget: the streak, or all when the hour did."""
     if not failed:
         return 1
     body = read(failed[-1].body)
     streak, hourly = _count(body, "consecutive"), _count(body, "hourly")
-    return len(failed) if hourly >= 4 and streak < 3 else max(1, min(streak, len(failed)))
+    spent_by_hour = hourly >= agent.max_hourly and streak < agent.max_consecutive
+    return len(failed) if spent_by_hour else max(1, min(streak, len(failed)))
 
 
 def _spent(incident: Incident, failed: list[Entry], now: datetime) -> Spent:
@@ -170,6 +221,22 @@ def _nth(incident: Incident, failed: list[Entry]) -> str:
     if streak > 1:
         said.append(f"{streak} in a row")
     return f"{', '.join(said).capitalize()}." if said else ""
+
+
+def _limit(incident: Incident, streak: list[Entry]) -> str:
+    """`3 in a row, limit 3`, or `10 this hour, limit 10`; nothing when no budget was spent."""
+    if incident.cause != Cause.BUDGET or not streak:
+        return ""
+    agent, body = incident.agent, read(streak[-1].body)
+    row, hour = _count(body, "consecutive"), _count(body, "hourly")
+    if row < agent.max_consecutive <= agent.max_hourly <= hour:
+        return f"{hour} this hour, limit {agent.max_hourly}"
+    return f"{row or len(streak)} in a row, limit {agent.max_consecutive}"
+
+
+def _place(incident: Incident, waiting: list[int]) -> str:
+    """Where it stands among those that wait, for the phone's top bar."""
+    return f"{waiting.index(incident.pk) + 1} of {len(waiting)}" if incident.pk in waiting else ""
 
 
 def _failures(failed: list[Entry], actions: dict[str, Entry]) -> list[Failure]:

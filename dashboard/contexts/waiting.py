@@ -45,17 +45,17 @@ def row(incident: Incident, now: datetime) -> Row:
         element=f"waiting-{incident.pk}",
         about=f"and {len(agents)} more" if agents else "",
         status=incident.agent.status,
-        title=figures(title(incident)),
+        title=figures(incident.title) + again(incident),
         seen_by=str(incident.acknowledged_by or "") if incident.acknowledged_at else "",
         spent=budgets.of_agent(incident.agent, incident.agent.instances.all(), now),
         next_step=next_step(incident),
     )
 
 
-def title(incident: Incident) -> str:
-    """What broke, and for the how many-th time."""
+def again(incident: Incident) -> list[tuple[str, bool]]:
+    """For the how many-th time it broke like this."""
     times = incident.group.failures if incident.group else 0
-    return f"{incident.title}; {phrasing.nth(times)} time" if times > 1 else incident.title
+    return [(f"; {phrasing.nth(times)} time", False)] if times > 1 else []
 
 
 def calm(waiting: int, free: int, longest: Agent | None, now: datetime) -> str:

@@ -126,6 +126,7 @@ FORMS: dict[str, Callable[[datetime, datetime], str]] = {
     "age": lambda at, now: phrasing.age((now - at).total_seconds()),
     "ago": lambda at, now: phrasing.age((now - at).total_seconds()) + " ago",
     "clock": lambda at, now: phrasing.clock(at),
+    "minute": lambda at, now: phrasing.minute(at),
     "day": phrasing.day,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
@@ -19,8 +19,6 @@ from dashboard.request import ProjectRequest, member
 @require_GET
 @member()
 def fleet(request: ProjectRequest) -> HttpResponse:
-    if not request.project.agents.exists() and not request.GET:
-        return redirect("welcome", request.project.name)
     shown = context.whole(request.project, asked(request), request.now, request.actor)
     return render(request, "fleet.html", shown)
 

@@ -48,9 +48,20 @@ def incident(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_GET
 @member()
 def incident_now(request: ProjectRequest, pk: int) -> HttpResponse:
-    """The card below the top bar. It has forms with their token, so it is nobody else's: never kept."""
-    shown = context.whole(find(request, pk), request.actor, request.now)
-    response = render(request, "partials/incident_card.html", shown)
+    """The card below the top bar."""
+    return _fragment(request, pk, "partials/incident_card.html")
+
+
+@require_GET
+@member()
+def incident_bar(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The phone's bar at the bottom, with its sheets."""
+    return _fragment(request, pk, "partials/incident_bar.html")
+
+
+def _fragment(request: ProjectRequest, pk: int, template: str) -> HttpResponse:
+    """It has forms with a person's token in them, so it is nobody else's: never kept."""
+    response = render(request, template, context.whole(find(request, pk), request.actor, request.now))
     response["Cache-Control"] = "no-store"
     return response
 

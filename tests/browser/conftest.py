@@ -59,8 +59,7 @@ def complaints(daphne: Daphne) -> Iterator[Complaints]:
     """What browsers complained about. It is empty in the end but for what the test said it expects."""
     said = Complaints()
     yield said
-    log = daphne.process.last_words(30) if daphne.process and said.unexpected() else ""
-    assert said.unexpected() == [], log
+    assert said.unexpected() == [], _errors_of(daphne)
 
 
 @pytest.fixture
@@ -100,6 +99,12 @@ def browse(
     yield open_page
     for context in contexts:
         context.close()
+
+
+def _errors_of(daphne: Daphne) -> str:
+    """The ends of the tracebacks that the server logged last."""
+    words = daphne.process.last_words(40).splitlines() if daphne.process else []
+    return "\n".join(line[-600:] for line in words if "Traceback" in line)
 
 
 def _listen(message: ConsoleMessage, complaints: list[str]) -> None:

@@ -13,8 +13,8 @@ from tests.pages import story
 
 @pytest.mark.parametrize(("width", "theme"), LOOKS)
 def test_pages_with_a_fleet(browse: Open, alice: User, project: Project, width: int, theme: str) -> None:
-    """With forty-seven agents, one paused and one silent, each page fits and is accessible."""
-    paused = story.make_fleet(project, timezone.now())
+    """With a dozen agents, one paused and one silent, each page fits and is accessible."""
+    paused = story.make_fleet(project, timezone.now(), size=12)
     page = browse(alice, width=width, theme=theme)
     for name, path in {
         "fleet": "/p/main/",
