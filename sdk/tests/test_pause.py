@@ -16,11 +16,6 @@ from sickbay import ActionFailed, AgentPauseRequired, AgentStopped, BadArgument
 from sickbay.testing import Harness
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> Harness:
-    return Harness(tmp_path)
-
-
 def test_the_third_failure_in_a_row_pauses(harness: Harness) -> None:
     """Two failures raise ActionFailed; the third raises AgentPauseRequired from what was raised."""
     agent = harness.agent()

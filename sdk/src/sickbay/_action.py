@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sickbay import _lazy, _outcome, _report
 from sickbay._errors import ActionFailed
 from sickbay._flow import Flow, Rest, adrive, drive
+from sickbay._guard import log
 from sickbay._mask import INPUT, OUTPUT, Record
 from sickbay._outcome import Ruling, Verdict, Verify
 from sickbay._ward import Ward
@@ -226,33 +227,56 @@ class Action:
     def _record_end(
         self, result: Any, verdict: Verdict | None, error: BaseException | None, ruling: Ruling | None
     ) -> str | None:
+        """Into the timeline and the account; the id of the failure when it counted."""
         if self._done:
             return None
         self._done = True
         self.took_ms = round((time.perf_counter() - self._begun) * 1000, 3)
-        ward, recorder = self.ward, self.ward.recorder
-        output = recorder.value(result, OUTPUT, self._record)
-        line = _report.action_line(
-            self, recorder, at=ward.clock.wall(), output=output, verdict=verdict, ruling=ruling
-        )
-        told = None if error is None else _report.told_error(error, recorder, self._record)
-        line["title"] = _report.title(self, verdict, told, ruling, line.get("why", ""))
-        if told is not None:
-            line["error"] = told
+        ward = self.ward
         if ruling is None:
-            failure = ward.ledger.ended(self.act, line, ok=verdict.word if verdict else "")
+            line, _ = self._lines(result, verdict, error, None)
+            failure = ward.ledger.ended(self, line, ok=verdict.word if verdict else "")
         else:
-            extra = None
-            if ruling.counted:
-                kind, message = (told["type"], told["message"]) if told else (None, line["title"])
-                extra = _report.failure_line(self, line, verdict, kind, message)
-            elif ruling.transient and not ruling.because:
+            if ruling.transient and not ruling.because:
                 ward.ledger.attempted(self.name)
-            failure = ward.ledger.ended(self.act, line, failure=extra)
+            line, extra = self._lines(result, verdict, error, ruling)
+            failure = ward.ledger.ended(self, line, failure=extra)
         if self.external:
             kept = result if self._record == "all" else None
             ward.effects.outcome(f"{ward.run}-{self.act}", _state_of_effect(verdict, ruling), kept)
         return failure
+
+    def _lines(
+        self, result: Any, verdict: Verdict | None, error: BaseException | None, ruling: Ruling | None
+    ) -> tuple[_report.Line, _report.Line | None]:
+        """The action's line, and its failure's when it counts. A bug of ours costs words, not the count."""
+        at = self.ward.clock.wall()
+        try:
+            line, told = self._told(at, result, verdict, error, ruling)
+        except Exception:
+            log.exception("sickbay: a bug of ours while recording %s; the agent goes on", self.name)
+            line, told = _report.bare_line(self, at, ruling), None
+        if ruling is None or not ruling.counted:
+            return line, None
+        kind, message = (told["type"], told["message"]) if told else (None, line["title"])
+        return line, _report.failure_line(self, line, verdict, kind, message)
+
+    def _told(
+        self,
+        at: float,
+        result: Any,
+        verdict: Verdict | None,
+        error: BaseException | None,
+        ruling: Ruling | None,
+    ) -> tuple[_report.Line, _report.Line | None]:
+        recorder = self.ward.recorder
+        output = recorder.value(result, OUTPUT, self._record)
+        line = _report.action_line(self, recorder, at=at, output=output, verdict=verdict, ruling=ruling)
+        told = None if error is None else _report.told_error(error, recorder, self._record)
+        line["title"] = _report.title(self, verdict, told, ruling, line.get("why", ""))
+        if told is not None:
+            line["error"] = told
+        return line, told
 
 
 def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retries: int) -> Flow[Ended]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sickbay import _memory
 from sickbay._errors import BadArgument
+from sickbay._identity import checked_url
 from sickbay._memory import Memory
 from sickbay._transient import More
 from sickbay.budget import Budget
@@ -76,7 +76,8 @@ class Arguments:
 def checked(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Arguments:
     """The arguments, or BadArgument with the sentence to act on."""
     env = os.environ if environ is None else environ
-    url = _url(given["url"] or env.get("SICKBAY_URL"))
+    url = given["url"] or env.get("SICKBAY_URL") or None
+    url = None if url is None else checked_url(url)
     texts = {key: _text(key, given[key], longest) for key, longest in LONGEST.items()}
     return Arguments(
         name=_name(given["name"]),
@@ -120,25 +121,6 @@ def _instance(instance: Any) -> str:
             f"digit; write instance={_suggested(instance)!r}"
         )
     return instance
-
-
-def _url(url: Any) -> str | None:
-    if url is None or url == "":
-        return None
-    problem = "is not a text"
-    if isinstance(url, str):
-        try:
-            parts = urlsplit(url)
-            port_is_fine = parts.port is None or parts.port > 0
-        except ValueError:
-            parts, port_is_fine = urlsplit(""), False
-        if parts.scheme in ("http", "https") and parts.hostname and port_is_fine:
-            if not (parts.username or parts.password or parts.query or parts.fragment):
-                return url.rstrip("/")
-            problem = "has more than a host, a port and a path; the token goes into SICKBAY_TOKEN"
-        else:
-            problem = "is not the address of a server"
-    raise BadArgument(f"url={url!r:.120} {problem}: write it like http://127.0.0.1:8000")
 
 
 def _token(token: Any, url: str | None) -> str | None:

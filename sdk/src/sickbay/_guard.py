@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -13,7 +13,7 @@ R = TypeVar("R")
 log = logging.getLogger("sickbay")
 
 
-def harmless(otherwise: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def harmless(otherwise: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function answer `otherwise`, with a log entry, where it would have raised an Exception."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -23,7 +23,7 @@ def harmless(otherwise: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return function(*args, **kwargs)
             except Exception:
                 log.exception("sickbay: a bug of ours in %s; the agent goes on", function.__qualname__)
-                return otherwise
+                return cast(R, otherwise)
 
         return guarded
 

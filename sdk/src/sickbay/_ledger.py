@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sickbay import _pausing, budget
 from sickbay._clock import Bell, Clock
+from sickbay._guard import harmless
 from sickbay._state import Pause
 from sickbay._weather import Weather
 
@@ -85,8 +86,9 @@ class Ledger:
             self._mark()
         self.tell_doing(act.name)
 
+    @harmless(None)
     def ended(
-        self, act: int, line: Line, *, failure: Line | None = None, ok: str | None = None
+        self, act: Flying, line: Line, *, failure: Line | None = None, ok: str | None = None
     ) -> str | None:
         """Record how an action ended; the id of its failure event when it counted.
 
@@ -94,7 +96,7 @@ class Ledger:
         """
         name = line["name"]
         with self.lock:
-            if self.in_flight.pop(act, None) is None:
+            if self.in_flight.pop(act.act, None) is None:
                 return None  # the run ended before it did, and said so
             before = self.data.account
             counted = self._spooled(line, failure, name)
@@ -108,6 +110,7 @@ class Ledger:
             self.tell(True)
         return counted
 
+    @harmless(None)
     def attempted(self, name: str) -> None:
         """A transient failure of one attempt: twenty of them, or ten minutes, and the agent is blocked."""
         with self.lock:
@@ -122,6 +125,7 @@ class Ledger:
                 )
                 self.tell(True)
 
+    @harmless(None)
     def failed_outside(self, failure: Line) -> str | None:
         """Count a failure that belongs to no action: of a step, or of the run itself."""
         with self.lock:
@@ -131,6 +135,7 @@ class Ledger:
         self.tell(True)
         return counted
 
+    @harmless(None)
     def step_ended_well(self, name: str) -> None:
         """A step that works ends a streak of failures of that step, as an action would; it proves no more."""
         with self.lock:

@@ -73,7 +73,7 @@ class Life:
         yield Blocking(self._open)
         try:
             yield Blocking(self._knock)
-            if self.ledger.pause is not None:
+            while self.ledger.pause is not None:
                 if not self._wait:
                     yield Blocking(lambda: self.link.flush(FLUSH))
                     raise self.ledger.barred() or NoRun("the pause was lifted while it was met: run again")
@@ -135,7 +135,7 @@ class Life:
         self.orders = Orders(self.ledger, self._receipt, self._clock.wall)
         self.link = Link(
             self.home,
-            _identity(given),
+            _identity(given, self._beat),
             given.url,
             given.token,
             snapshot=self.ledger.snapshot,
@@ -271,7 +271,7 @@ class Life:
         )
 
 
-def _identity(given: Arguments) -> Identity:
+def _identity(given: Arguments, beat: bool) -> Identity:
     return Identity(
         agent=given.name,
         instance=given.instance,
@@ -289,6 +289,7 @@ def _identity(given: Arguments) -> Identity:
         every_s=given.every.total_seconds() if given.every else None,
         grace_s=given.grace.total_seconds() if given.grace else None,
         heal=given.heal,
+        beat=beat,
         budget=given.budget,
     )
 

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import orjson
 
+from sickbay._guard import harmless
+
 INPUT, OUTPUT, ERROR, TITLE = 4096, 4096, 2048, 500
 MASK = "•••"
 MARGIN = 512  # a secret that straddles a cut is masked before the cut
@@ -61,6 +63,7 @@ class Recorder:
         self._redact = redact
         self._secrets = secrets
 
+    @harmless(None)
     def value(self, value: Any, bound: int, record: Record = "all") -> Any:
         """A value as it stands in an event: None, an orjson.Fragment, or {"head", "size", "sha256"}."""
         if value is None or record == "none":
@@ -72,6 +75,7 @@ class Recorder:
             return self._cut(raw, bound)
         return self._structured(raw)
 
+    @harmless("")
     def text(self, text: str, bound: int) -> str:
         """A line or a trace: clean, masked, cut with a mark where it was longer."""
         text = clean(text if len(text) <= bound + MARGIN else text[: bound + MARGIN])

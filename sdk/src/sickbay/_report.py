@@ -45,6 +45,13 @@ def action_line(
     return line
 
 
+def bare_line(act: Action, at: float, ruling: Ruling | None) -> Line:
+    """What is left to say when a bug of ours stood in the way of the rest."""
+    outcome = "ok" if ruling is None else ruling.outcome
+    line = {"kind": "action", "at": at, "name": act.name, "act": act.act, "outcome": outcome}
+    return {**line, "title": act.name}
+
+
 def failure_line(
     act: Action, line: Line, verdict: Verdict | None, exception: str | None, message: str
 ) -> Line:
@@ -117,10 +124,9 @@ def actual(output: Any) -> str | None:
     """The recorded output as text, to stand beside what was expected."""
     if output is None:
         return None
-    if isinstance(output, orjson.Fragment):
-        raw = output.contents
-        return (raw.decode() if isinstance(raw, bytes) else raw)[:SENTENCE]
-    return str(output["head"] if isinstance(output, dict) else output)[:SENTENCE]
+    if isinstance(output, dict):
+        return str(output["head"])[:SENTENCE]
+    return orjson.dumps(output).decode()[:SENTENCE]
 
 
 def _trace(error: BaseException) -> str:

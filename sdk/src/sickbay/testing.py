@@ -42,11 +42,14 @@ class FakeClock(Clock):
 
     Args:
         at: the wall clock's seconds since the epoch.
+
+    Attributes: `paused`, an Event that is set while an agent waits for a decision.
     """
 
     def __init__(self, at: float = 1_700_000_000.0) -> None:
         self._lock = threading.Lock()
         self._wall, self._boot, self._boot_id = at, 1_000.0, "boot-1"
+        self.paused = threading.Event()
 
     def boot(self) -> float:
         return self._boot
@@ -76,13 +79,17 @@ class FakeClock(Clock):
 
     def wait(self, bell: ThreadBell, seconds: float | None) -> None:
         if seconds is None:
+            self.paused.set()
             bell.wait()
+            self.paused.clear()
         else:
             self.advance(seconds)
 
     async def awaiting(self, bell: LoopBell, seconds: float | None) -> None:
         if seconds is None:
+            self.paused.set()
             await bell.wait()
+            self.paused.clear()
         else:
             self.advance(seconds)
 
