@@ -5,16 +5,18 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard import health
-from dashboard.views import agent, decide, fleet, home, incidents
+from dashboard.views import agent, audit, decide, fleet, home, incidents, targets, tokens, welcome
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
 from dashboard.views.theme import choose as choose_theme
+from dashboard.views.waiting_count import waiting_count
 
 in_project: list[URLPattern] = [
     path("", fleet.fleet, name="fleet"),
     path("fleet/waiting/", fleet.waiting, name="fleet_waiting"),
     path("fleet/agents/", fleet.table, name="fleet_agents"),
     path("fleet/agents/<int:pk>/", fleet.row, name="fleet_row"),
+    path("waiting/", waiting_count, name="waiting_count"),
     path("pause/", decide.pause, name="pause"),
     path("pause/ask/", decide.ask_pause, name="ask_pause"),
     path("agents/<str:name>/", agent.agent, name="agent"),
@@ -31,6 +33,20 @@ in_project: list[URLPattern] = [
     path("incidents/<int:pk>/resume/", decide.resume, name="resume"),
     path("incidents/<int:pk>/stop/", decide.stop, name="stop"),
     path("incidents/<int:pk>/start/", decide.start, name="start"),
+    path("audit/", audit.audit, name="audit"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/make/", tokens.make, name="token_make"),
+    path("tokens/<int:pk>/revoke/", tokens.revoke, name="token_revoke"),
+    path("alerts/", targets.alerts, name="alerts"),
+    path("alerts/now/", targets.now, name="alerts_now"),
+    path("alerts/add/<str:kind>/", targets.add, name="target_add"),
+    path("alerts/<int:pk>/change/", targets.change, name="target_change"),
+    path("alerts/<int:pk>/turn/", targets.turn, name="target_turn"),
+    path("alerts/<int:pk>/remove/", targets.remove, name="target_remove"),
+    path("alerts/<int:pk>/test/", targets.test, name="target_test"),
+    path("welcome/", welcome.welcome, name="welcome"),
+    path("welcome/token/", welcome.token, name="welcome_token"),
+    path("welcome/waiting/", welcome.waiting, name="welcome_waiting"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
