@@ -65,8 +65,8 @@ def test_a_revoked_token_finds_nothing(project: Project) -> None:
     assert not tokens.revoke(project=project, pk=pk, by="alice", now=NOW)
     assert tokens.find(text, NOW) is None
     assert list(AuditEntry.objects.order_by("id").values_list("verb", flat=True)) == [
-        "token.make",
-        "token.revoke",
+        "make token",
+        "revoke token",
     ]
 
 

@@ -1,0 +1,146 @@
+"""Races, with real connections: of many at once exactly one counts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from agents.models import (
+    AlertTarget,
+    Attempt,
+    Command,
+    Decision,
+    Entry,
+    Incident,
+    Instance,
+    Outbox,
+    Pause,
+    Project,
+    User,
+)
+from agents.services import audit, commands, decisions, pauses, sending, watchdog
+from tests.domain import cast
+from tests.domain.cast import NOW
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CLICKS, ROUNDS = 50, 8
+
+
+def at_once(call: Callable[[int], Any], times: int) -> list[Any]:
+    """Call it from that many threads, let loose together, each with its own connection; errors are raised."""
+    gate, found, errors = threading.Barrier(times), [], []
+
+    def run(number: int) -> None:
+        try:
+            gate.wait(20)
+            found.append(call(number))
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if errors:
+        raise errors[0]
+    return found
+
+
+def test_fifty_clicks_make_one_decision(project: Project, alice: User) -> None:
+    """P8: of fifty decisions from one version one counts; everyone else is told who won."""
+    who = cast.actor(alice, project)
+    for number in range(ROUNDS):
+        pause = cast.spends_its_budget(cast.worker(project, f"agent-{number}"))
+
+        def click(_: int, incident_id: int = pause.incident_id) -> decisions.Outcome:
+            return decisions.decide(
+                actor=who, incident_id=incident_id, verb="resume", version=1, reason="x", now=NOW
+            )
+
+        outcomes = at_once(click, CLICKS)
+        assert Counter(outcome.name for outcome in outcomes) == {"decided": 1, "lost": CLICKS - 1}
+        assert all("alice@example.com decided first" in o.sentence for o in outcomes if o.name == "lost")
+        assert Decision.objects.filter(incident_id=pause.incident_id).count() == 1
+    assert Command.objects.count() == ROUNDS and audit.verify().broken is None
+
+
+def test_agents_that_fall_ill_together_share_one_incident(project: Project) -> None:
+    """Twelve agents with one failure at the same moment open one incident."""
+    workers = [cast.worker(project, f"agent-{number}") for number in range(12)]
+    failures = [cast.fails(worker) for worker in workers]
+    at_once(lambda n: cast.spends_its_budget(workers[n], failure=failures[n]), len(workers))
+    assert Incident.objects.count() == 1
+    assert Pause.objects.count() == 12 and cast.only_incident().version == 12
+
+
+def test_decisions_and_snapshots_do_not_block_each_other(project: Project, alice: User) -> None:
+    """Agents that report while their shared incident is decided: nobody waits in a circle."""
+    workers = [cast.worker(project, f"agent-{number}") for number in range(6)]
+    held = [cast.spends_its_budget(worker, failure=cast.fails(worker)) for worker in workers]
+    who = cast.actor(alice, project)
+
+    def act(number: int) -> None:
+        worker, pause = workers[number % 6], held[number % 6]
+        if number % 3 == 0:
+            version = Incident.objects.get(pk=held[0].incident_id).version
+            decisions.decide(
+                actor=who, incident_id=held[0].incident_id, verb="resume", version=version, reason="", now=NOW
+            )
+        elif number % 3 == 1:
+            cast.says(worker, "paused", pause=cast.pause_said(pause.pk), doing=str(number))
+        else:
+            pauses.order(actor=who, agent=worker.agent, reason="", now=NOW)
+
+    at_once(act, 18)
+    assert set(Pause.objects.values_list("state", flat=True)) <= {"paused", "decided"}
+
+
+def test_one_of_many_processes_takes_a_command(project: Project, alice: User) -> None:
+    """A command that ten waiting processes hear of is obeyed by one."""
+    instance = cast.worker(project)
+    pause = cast.spends_its_budget(instance)
+    decisions.decide(
+        actor=cast.actor(alice, project), incident_id=pause.incident_id, verb="resume", version=1,
+        reason="", now=NOW,
+    )  # fmt: skip
+    command = Command.objects.get()
+
+    def take(_: int) -> str:
+        with transaction.atomic():
+            locked = Instance.objects.select_for_update().get(pk=instance.pk)
+            return commands.receipt(
+                instance=locked, command_id=command.pk, epoch=0, process=uuid.uuid4().hex, state="taken",
+                why="", now=NOW,
+            ).error  # fmt: skip
+
+    assert Counter(at_once(take, 10)) == {"": 1, "taken": 9}
+
+
+def test_two_beats_notice_a_silence_once(project: Project) -> None:
+    """P14: eight watchdogs at the same moment make one failure, one incident, one alert."""
+    AlertTarget.objects.create(project=project, kind="email", label="x", address="oncall@example.com")
+    for number in range(5):
+        cast.worker(project, f"agent-{number}")
+    at_once(lambda _: watchdog.look(NOW + dt.timedelta(seconds=61)), 8)
+    assert Incident.objects.count() == 5 and Outbox.objects.count() == 5
+    assert Entry.objects.filter(kind="failure").count() == 5
+
+
+def test_two_workers_never_claim_one_message(project: Project) -> None:
+    """Each row is claimed by one worker."""
+    AlertTarget.objects.create(project=project, kind="email", label="x", address="oncall@example.com")
+    for number in range(8):
+        cast.spends_its_budget(cast.worker(project, f"agent-{number}"))
+    claimed = [attempt for attempt in at_once(lambda _: sending.claim(NOW), 16) if attempt is not None]
+    assert len(claimed) == 8 == len({attempt.outbox_id for attempt in claimed})
+    assert Attempt.objects.count() == 8
