@@ -92,7 +92,7 @@ def deliver(call: Call, *, resolve: Resolve = resolved) -> int:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {**call.headers(), "Host": parts.netloc}
     try:
-        with cut_off(_sockets(pool)):
+        with cut_off(_sockets(pool)) as was_cut:
             answer = pool.urlopen(
                 "POST", path, body=call.body, headers=headers, redirect=False, retries=False,
                 preload_content=False, decode_content=False, assert_same_host=False,
@@ -103,6 +103,8 @@ def deliver(call: Call, *, resolve: Resolve = resolved) -> int:
         raise NotSent(_why(error)) from error
     finally:
         pool.close()
+    if was_cut.is_set():
+        raise NotSent("it did not answer in time")
     if 300 <= answer.status < 400:
         raise NotSent(f"it answered {answer.status}: redirects are not followed")
     if not 200 <= answer.status < 300:
@@ -160,10 +162,15 @@ def _sockets(pool: urllib3.HTTPConnectionPool) -> Callable[[], list[socket.socke
 
 
 @contextmanager
-def cut_off(sockets: Callable[[], Iterable[socket.socket | None]]) -> Iterator[None]:
-    """Socket timeouts start anew with every byte; this ends a trickle, too: whoever reads wakes up."""
+def cut_off(sockets: Callable[[], Iterable[socket.socket | None]]) -> Iterator[threading.Event]:
+    """Socket timeouts start anew with every byte; this ends a trickle, too: whoever reads wakes up.
+
+    The event says whether it was cut: headers that end early look like an answer.
+    """
+    was_cut = threading.Event()
 
     def cut() -> None:
+        was_cut.set()
         for sock in sockets():
             if sock is not None:
                 with suppress(OSError):
@@ -173,7 +180,7 @@ def cut_off(sockets: Callable[[], Iterable[socket.socket | None]]) -> Iterator[N
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield was_cut
     finally:
         timer.cancel()
 
