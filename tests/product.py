@@ -76,7 +76,7 @@ class Product(Served):
     env: dict[str, str] = field(default_factory=dict)
     up: Child | None = None
 
-    def start(self, timeout: float = 90.0) -> None:
+    def start(self, timeout: float = 180.0) -> None:
         self.stop()
         output = self.data.with_suffix(".out")
         output.unlink(missing_ok=True)
@@ -183,7 +183,7 @@ class Daphne(Served):
     def start(self) -> None:
         assert self.process is not None
         self.process.start()
-        until(lambda: self.answers("/healthz") or not self.process.is_running(), 30, "daphne")  # type: ignore[union-attr]
+        until(lambda: self.answers("/healthz") or not self.process.is_running(), 60, "daphne")  # type: ignore[union-attr]
         assert self.process.is_running(), self.process.last_words(30)
 
 

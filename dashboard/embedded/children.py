@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,8 +42,6 @@ class Child:
     def start(self) -> None:
         self.before()
         self.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
-            self.log.replace(self.log.with_suffix(".log.1"))
         leash = [sys.executable, "-I", "-S", LEASH, str(os.getpid()), self.user, str(int(self.orphan_signal))]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,6 +53,12 @@ class Child:
                 cwd=self.cwd,
                 start_new_session=True,
             )
+
+    def trim_log(self) -> None:
+        """Keeps one older piece. The child appends, so a file emptied under it goes on at its start."""
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            os.truncate(self.log, 0)
 
     @property
     def pid(self) -> int | None:

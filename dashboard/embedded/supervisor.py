@@ -21,7 +21,7 @@ from dashboard.embedded.children import Child
 
 PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 GROWN_UP = 10.0
-PATIENCE = 1.5
+PATIENCE = (1.5, 1.2, 1.0)  # by rank: servers, product, agents; together under five seconds
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -60,6 +60,7 @@ class Supervisor:
         """Starts what is dead and due; answers how long nothing else is due."""
         wait = 5.0
         for kept in self.kept:
+            kept.child.trim_log()
             if kept.child.is_running():
                 continue
             if kept.due_at is None:
@@ -82,7 +83,7 @@ class Supervisor:
             children = [kept.child for kept in self.kept if kept.rank == rank]
             for child in children:
                 child.ask_to_stop()
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + PATIENCE[min(rank, len(PATIENCE) - 1)]
             for child in children:
                 child.stop(max(deadline - time.monotonic(), 0.05))
         self.kept.clear()

@@ -33,7 +33,7 @@ from dashboard.embedded.valkey import Valkey, choose_url
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS, PRODUCT, AGENTS = range(3)
-READY_WITHIN = 60.0
+READY_WITHIN = 120.0
 
 
 class CannotStart(Exception):

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dashboard.embedded import children
 from dashboard.embedded.children import Child
 from tests.waiting import until
 
@@ -70,3 +71,18 @@ def test_who_does_not_stop_is_made_to(tmp_path: Path) -> None:
     child.stop(timeout=0.2)
     psutil.wait_procs(family, timeout=5)
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family)
+
+
+def test_a_log_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that grew too long is put aside while its child goes on writing."""
+    monkeypatch.setattr(children, "LOG_LIMIT", 1000)
+    script = "head -c 2000 /dev/zero; echo first; read -r line < go; echo second; sleep 60"
+    os.mkfifo(tmp_path / "go")
+    child = Child("wordy", ["sh", "-c", script], log=tmp_path / "wordy.log", cwd=tmp_path)
+    child.start()
+    until(lambda: "first" in child.last_words(), 5, "the first words")
+    child.trim_log()
+    (tmp_path / "go").write_text("on\n")
+    until(lambda: child.last_words() == "second", 5, "the log to go on at its start")
+    assert "first" in (tmp_path / "wordy.log.1").read_text()
+    child.stop(timeout=1)
