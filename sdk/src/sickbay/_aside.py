@@ -7,6 +7,7 @@ most once a minute.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from sickbay._spool import Batch
 BOUND = 1024 * 1024
 SIGNAL_EVERY = 60.0
 log = logging.getLogger("sickbay")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 class Aside:
@@ -39,7 +44,7 @@ class Aside:
             self.refused += len(lines)
         self._untold += len(lines)
         try:
-            with self._path.open("ab") as file:
+            with open(self._path, "ab", opener=_private) as file:
                 for seq, line in lines:
                     if file.tell() < BOUND:
                         shown = line.decode("utf-8", "replace")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sickbay import budget
 from sickbay._errors import AlreadyRunning, BadArgument, SickbayError
-from sickbay._home import NAME, Home
+from sickbay._home import INSTANCE, NAME, Home
 
 if TYPE_CHECKING:
     from sickbay._link import Link
@@ -53,10 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _instances(base: Path) -> list[tuple[str, str]]:
     """(agent, instance) of every home below `base`."""
-    found = (path.parent for path in base.glob("*/*/spool") if path.is_dir())
-    return sorted(
-        (p.parent.name, p.name) for p in found if NAME.fullmatch(p.name) and NAME.fullmatch(p.parent.name)
-    )
+    homes = sorted(path.parent for path in base.glob("*/*/spool") if path.is_dir())
+    names = ((home.parent.name, home.name) for home in homes)
+    return [(name, its) for name, its in names if NAME.fullmatch(name) and INSTANCE.fullmatch(its)]
 
 
 def _flushed(base: Path, name: str, instance: str, given: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 The row on the server is the queue; `after` is the newest version that was seen here. A receipt that is not
 answered "ok" means that another acts, or nobody does: a newer process (`fenced`), another one that was first
-(`taken`), or no server to ask (`unreachable`).
+(`taken`; by a later decision, too), or no server to ask (`unreachable`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Commands:
             except NotAnswered:
                 self._wire.receipt(agent, command, body)  # repeating it gets the same answer
         except Refused as refused:
-            if refused.status == 409 and refused.error in ("fenced", "taken"):
+            if refused.status == 409 and refused.error in ("fenced", "taken", "overtaken"):
                 return "fenced" if refused.error == "fenced" else "taken"
             raise
         return "ok"

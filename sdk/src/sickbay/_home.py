@@ -46,6 +46,7 @@ else:
 
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 log = logging.getLogger("sickbay")
 _open_homes: weakref.WeakSet[Home] = weakref.WeakSet()
 
@@ -121,16 +122,20 @@ class Home:
     def _forked(self) -> None:
         # The child's copy of the descriptor would hold the lock after its parent is gone.
         self._unlock()
+        self.state.forked()
         self.spool.forked()
         self.effects.forked()
 
 
 def place(base: Path, name: str, instance: str) -> Path:
     """The directory of an agent and instance; names that are no safe directory names are refused."""
-    for what, given in (("name", name), ("instance=", instance)):
-        if not isinstance(given, str) or not NAME.fullmatch(given):
+    for what, given, legal, letters in (
+        ("name", name, NAME, "lower-case letters"),
+        ("instance=", instance, INSTANCE, "letters"),
+    ):
+        if not isinstance(given, str) or not legal.fullmatch(given):
             raise BadArgument(
-                f"{what} {given!r} cannot be used: lower-case letters, digits, '.', '_' and '-', at most 63, "
+                f"{what} {given!r} cannot be used: {letters}, digits, '.', '_' and '-', at most 63, "
                 "beginning with a letter or digit, such as 'refund-desk'"
             )
     return base.expanduser() / name / instance

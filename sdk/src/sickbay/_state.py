@@ -73,13 +73,14 @@ class State:
 
 
 class StateFile:
-    """The state in memory (`data`) and its two files. Used under the caller's own lock."""
+    """The state in memory (`data`) and its two files. Saving is safe among threads."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._paths = (directory / "state.json", directory / "state.copy.json")
         self._reserve = directory / "reserve"
         self._clock = clock
         self._saving = threading.Lock()
+        self._forked = False
         self._number = 0
         self._copied: tuple[Any, ...] = ()
         self.notes: list[str] = []
@@ -92,7 +93,12 @@ class StateFile:
     def save(self, sync: bool = True) -> bool:
         """Write it down; False when even the reserve did not help (and then it holds in memory only)."""
         with self._saving:  # the sender saves the epoch, the host everything else
-            return self._save(sync)
+            return not self._forked and self._save(sync)
+
+    def forked(self) -> None:
+        """In a forked child: the file stays the parent's."""
+        self._saving = threading.Lock()
+        self._forked = True
 
     def _save(self, sync: bool) -> bool:
         self._number += 1
