@@ -50,8 +50,8 @@ def make(
     secret = base62(secrets.token_bytes(32))
     token, is_new = Token.objects.get_or_create(
         public_id=id or new_id(),
-        project=project,
         defaults={
+            "project": project,
             "digest": digest_of(secret),
             "scope": Scope(scope),
             "label": label,
@@ -66,7 +66,7 @@ def make(
     audit.record(
         project_id=project.pk,
         actor=by,
-        verb="token.make",
+        verb="make token",
         object=f"token {token.public_id}",
         reason="",
         saw=saw,
@@ -105,7 +105,7 @@ def revoke(*, project: Project, pk: int, by: str, now: datetime) -> bool:
     audit.record(
         project_id=project.pk,
         actor=by,
-        verb="token.revoke",
+        verb="revoke token",
         object=f"token {token.public_id}",
         reason="",
         saw={"label": token.label},

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/readyz?all`: what is missing is named, and only what this process needs says no."""
+"""`/healthz`, `/readyz`, `/readyz?all`: what is missing is named, and only what it needs says no."""
 
 from __future__ import annotations
 
