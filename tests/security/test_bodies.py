@@ -219,3 +219,16 @@ def test_judged_by_headers(path: str, length: int | None, token: bytes, status: 
     header = token.removeprefix(b"Authorization: ").strip()
     refusal: Refusal | None = judge(path, length, header)
     assert (refusal.status if refusal else None) == status
+
+
+def test_sockets_leave_room_when_they_go(daphne: Daphne) -> None:
+    """A refused WebSocket counts as a connection no longer than it lasts."""
+    handshake = (
+        b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    for _ in range(20):
+        with talk(daphne) as connection:
+            connection.sendall(handshake)
+            assert read_all(connection).startswith(b"HTTP/1.1 404")
+    assert daphne.answers("/healthz")
