@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django import template
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.forms import BoundField
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -62,7 +63,8 @@ def _sprite() -> str:
     return f"{static(f'vendor/{folder}/sprite.svg')}?v={_stamp(f'vendor/{folder}/sprite.svg')}"
 
 
-@register.simple_tag
+@register.simple_tag(name="icon")
+@cache
 def icon(name: str, extra: str = "") -> SafeString:
     """A lucide icon. It says nothing to a screen reader: the word beside it does."""
     return format_html(
@@ -93,14 +95,21 @@ def banner_mark(tone: str) -> marks.Mark:
     return marks.BANNER.get(tone, marks.BANNER["info"])
 
 
-@register.filter
-def hour_bars(text: str) -> drawing.HourBars:
-    return drawing.hour_bars(text)
+@register.simple_tag(name="bars_drawn")
+@lru_cache(maxsize=4096)
+def bars_drawn(text: str) -> SafeString:
+    """The bars of an hour, drawn once for each text: a page of a hundred agents has few that are new."""
+    return render_to_string("partials/ui/drawn/bars.html", {"drawn": drawing.hour_bars(text)})
 
 
-@register.simple_tag
-def budget_gauge(consecutive: int, max_consecutive: int, hourly: int, max_hourly: int) -> drawing.Gauge:
-    return drawing.gauge(consecutive, max_consecutive, hourly, max_hourly)
+@register.simple_tag(name="gauge_drawn")
+@lru_cache(maxsize=4096)
+def gauge_drawn(
+    consecutive: int, max_consecutive: int, hourly: int, max_hourly: int, in_words: bool | str
+) -> SafeString:
+    """A budget, drawn once for each four numbers."""
+    drawn = drawing.gauge(consecutive, max_consecutive, hourly, max_hourly)
+    return render_to_string("partials/ui/drawn/gauge.html", {"gauge": drawn, "in_words": in_words})
 
 
 @register.filter
@@ -133,15 +142,15 @@ FORMS: dict[str, Callable[[datetime, datetime], str]] = {
 
 @register.simple_tag
 def when(at: datetime | None, form: str = "age", now: datetime | None = None) -> SafeString:
-    """A `<time>` that times.js keeps true, in one of FORMS; a dash where there is no time."""
+    """A `<time>` that times.js keeps true, in one of FORMS; a dash where there is no time.
+
+    All of it is our own words and digits, so nothing is left to escape.
+    """
     if not at:
         return NO_TIME
-    return format_html(
-        '<time datetime="{}" title="{}" data-form="{}">{}</time>',
-        phrasing.iso(at),
-        phrasing.exact(at),
-        form,
-        FORMS[form](at, now or timezone.now()),
+    words = FORMS[form](at, now or timezone.now())
+    return mark_safe(
+        f'<time datetime="{phrasing.iso(at)}" title="{phrasing.exact(at)}" data-form="{form}">{words}</time>'
     )
 
 
