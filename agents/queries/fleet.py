@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Count, F, IntegerField, Max, Prefetch, QuerySet, Value, When
+from django.db.models import Case, Count, F, IntegerField, OuterRef, Prefetch, QuerySet, Subquery, Value, When
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 
 from agents.models import Agent, Instance, Project, Status
 
@@ -101,7 +102,8 @@ def _order(sort: str) -> list[str | Combinable]:
     if sort == "name":
         return [F("name")]
     if sort == "failures":
-        return [Max("instances__hourly").desc(nulls_last=True), F("name")]
+        fullest = Instance.objects.filter(agent=OuterRef("pk")).order_by("-hourly").values("hourly")[:1]
+        return [Coalesce(Subquery(fullest), 0).desc(), F("name")]
     if sort == "unattended":
         return [_rank_of_waiting(), F("unattended_since"), F("name")]
     waits = Case(When(status__in=WAITING, then=F("status_since")), default=None)

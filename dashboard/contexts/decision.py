@@ -16,6 +16,7 @@ from agents import access
 from agents.access import Actor
 from agents.models import Cause, Command, Decision, Incident, IncidentState, Instance, Pause, PauseState
 from agents.queries import budgets
+from agents.services import pauses
 from dashboard import phrasing
 from dashboard.contexts.fleet import said
 
@@ -51,6 +52,7 @@ class Followed:
     command: Command | None
     verb: str
     proven: str
+    hears: bool
 
     @property
     def taken_at(self) -> datetime | None:
@@ -67,10 +69,11 @@ class Followed:
 
 def panel(incident: Incident, instances: list[Instance], actor: Actor, now: datetime) -> dict[str, Any]:
     """Everything the decision panel, the phone's bar and its sheets show."""
-    pauses = list(incident.pauses.all())
-    waiting = [pause for pause in pauses if pause.state in WAITING]
-    followed = _followed(incident, pauses)
-    face = _face(incident, waiting, pauses, followed)
+    held = list(incident.pauses.all())
+    waiting = [pause for pause in held if pause.state in WAITING]
+    gone = sum(not pauses.listens(pause.instance, now) for pause in waiting)
+    followed = _followed(incident, held, now)
+    face = _face(incident, waiting, held, followed)
     agents = sorted({pause.instance.agent.name for pause in waiting})
     return {
         "face": face,
@@ -81,13 +84,13 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "may_decide": access.can(actor, "decide", incident),
         "may_pause": access.can(actor, "pause", incident),
         "reasons": REASONS,
-        "resume_does": _resume_does(waiting, now),
-        "stop_does": _stop_does(waiting, now),
+        "resume_does": _resume_does(waiting, gone, now),
+        "stop_does": _stop_does(waiting, gone),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
         "guidance_label": f"Tell {incident.agent.name} something, optional",
         "resume_title": f"Resume {_named(agents, incident)}",
         "stop_title": f"Stop {_named(agents, incident)}",
-        "pause_again": _pause_again(pauses, instances),
+        "pause_again": _pause_again(held, instances),
         "ends_by_itself": ITSELF.get(Cause(incident.cause), "Nothing waits for a decision."),
     }
 
@@ -114,47 +117,45 @@ def _face(incident: Incident, waiting: list[Pause], pauses: list[Pause], followe
     return "followed" if followed else "itself"
 
 
-def _followed(incident: Incident, pauses: list[Pause]) -> list[Followed]:
+def _followed(incident: Incident, found: list[Pause], now: datetime) -> list[Followed]:
     """The newest decision about each pause, with its command."""
     newest = {decision.pause_id: decision for decision in incident.decisions.all()}
-    found = []
-    for pause in pauses:
+    followed = []
+    for pause in found:
         decision = newest.get(pause.pk)
         if decision is None:
             continue
         commands = [c for c in pause.commands.all() if c.decision_id == decision.pk]
         done = budgets.probation_done(pause.instance)
-        found.append(
+        followed.append(
             Followed(
                 pause=pause,
                 instance=pause.instance,
                 decision=decision,
                 command=commands[-1] if commands else None,
                 verb=BY[decision.verb],
+                hears=pauses.listens(pause.instance, now),
                 proven=f"{done[0]} of {done[1]}" if done and pause.instance.status == "probation" else "",
             )
         )
-    return found
+    return followed
 
 
-def _resume_does(waiting: list[Pause], now: datetime) -> str:
+def _resume_does(waiting: list[Pause], gone: int, now: datetime) -> str:
     """What resuming does, before it is pressed."""
     if not waiting:
         return ""
     since = phrasing.day(max(pause.at for pause in waiting), now)
-    return f"Goes on from where it stopped at {since}. {_when(waiting)}".strip()
-
-
-def _stop_does(waiting: list[Pause], now: datetime) -> str:
-    gone = waiting and not any(pause.instance.live for pause in waiting)
-    at_once = "No process runs, so it is stopped at once." if gone else "Its run ends at once."
-    return f"{at_once} No run begins until someone starts it again."
-
-
-def _when(waiting: list[Pause]) -> str:
-    gone = [pause for pause in waiting if not pause.instance.live]
-    if gone and len(gone) == len(waiting):
-        return "The process is gone: it is taken up when it next starts."
+    later = ""
     if gone:
-        return f"{len(gone)} of {len(waiting)} processes are gone: those take it up when they next start."
-    return ""
+        later = f"{gone} of {len(waiting)} processes are gone: those take it up when they next start."
+    if gone == len(waiting):
+        later = "The process is gone: it is taken up when it next starts."
+    return f"Goes on from where it stopped at {since}. {later}".strip()
+
+
+def _stop_does(waiting: list[Pause], gone: int) -> str:
+    at_once = (
+        "No process runs, so it is stopped at once." if gone == len(waiting) else "Its run ends at once."
+    )
+    return f"{at_once} No run begins until someone starts it again."

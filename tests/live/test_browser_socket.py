@@ -1,0 +1,173 @@
+"""The browsers' socket on a real Daphne: who may open it, what it carries, when it is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from agents.announce import announce, changed_agent
+from agents.models import Membership, Project, Role, User
+from tests.builders import make_agent
+from tests.product import Daphne, running_daphne
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Open = Callable[..., ClientConnection]
+COOKIE = settings.SESSION_COOKIE_NAME
+
+
+@pytest.fixture(scope="module")
+def daphne(django_db_setup: None, django_db_blocker: Any) -> Iterator[Daphne]:
+    with django_db_blocker.unblock(), running_daphne() as daphne:
+        yield daphne
+
+
+@pytest.fixture
+def opened(daphne: Daphne) -> Iterator[Open]:
+    """Opens the socket as a browser of this user would."""
+    with contextlib.ExitStack() as sockets:
+
+        def open_as(
+            user: User | None, *, origin: str | None = daphne.url, client: Client | None = None
+        ) -> ClientConnection:
+            client = client or Client()
+            if user is not None and COOKIE not in client.cookies:
+                client.force_login(user)
+            headers = {"Cookie": f"{COOKIE}={client.cookies[COOKIE].value}"} if user else {}
+            address = daphne.url.replace("http", "ws") + "/live/"
+            opening = connect(address, origin=origin, additional_headers=headers, proxy=None)  # type: ignore[arg-type]
+            return sockets.enter_context(opening)
+
+        yield open_as
+
+
+def watch(socket: ClientConnection, *topics: str) -> dict[str, Any]:
+    socket.send(json.dumps({"watch": topics}))
+    return heard(socket)
+
+
+def heard(socket: ClientConnection, timeout: float = 5.0) -> dict[str, Any]:
+    """What is said next, but for the hub's "look again" when it has just connected."""
+    said: dict[str, Any] = {"again": 1}
+    while "again" in said:
+        said = json.loads(socket.recv(timeout))
+    return said
+
+
+def closed_with(socket: ClientConnection, within: float = 5.0) -> int | None:
+    """The code that the server closes it with."""
+    with pytest.raises(ConnectionClosed) as closing:
+        while True:
+            socket.recv(within)
+    return closing.value.rcvd.code if closing.value.rcvd else None
+
+
+def test_a_change_is_heard(opened: Open, alice: User, project: Project) -> None:
+    """The page of an agent hears its new version at once, its fleet's over half a second."""
+    agent = make_agent(project)
+    socket = opened(alice)
+    assert watch(socket, f"agent-{agent.pk}", f"fleet-{project.pk}") == {"watching": 2}
+    changed_agent(agent.pk, project.pk)
+    said = {signal["topic"]: signal for signal in (heard(socket), heard(socket))}
+    assert said[f"agent-{agent.pk}"] == {"topic": f"agent-{agent.pk}", "version": 1, "spread_ms": 0}
+    assert said[f"fleet-{project.pk}"]["spread_ms"] >= 500
+
+
+def test_only_what_is_watched(opened: Open, alice: User, project: Project) -> None:
+    """A second watch takes the place of the first."""
+    one, two = make_agent(project, "one"), make_agent(project, "two")
+    socket = opened(alice)
+    watch(socket, f"agent-{one.pk}")
+    watch(socket, f"agent-{two.pk}")
+    announce(f"agent-{one.pk}", 5)
+    announce(f"agent-{two.pk}", 6)
+    assert heard(socket)["version"] == 6
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "http://evil.example", "http://127.0.0.1:1", "https://127.0.0.1", "null"]
+)
+def test_other_pages_cannot_open_it(opened: Open, alice: User, project: Project, origin: str | None) -> None:
+    """Another origin, were it another port of this host, is refused before anything is said."""
+    with pytest.raises(InvalidStatus):
+        opened(alice, origin=origin)
+
+
+def test_who_is_not_signed_in_is_told(opened: Open, project: Project) -> None:
+    """Nobody's socket is closed with 4401."""
+    assert closed_with(opened(None)) == 4401
+
+
+def test_other_projects_are_not_heard(opened: Open, charlie: User, project: Project) -> None:
+    """A topic of a project that is not theirs closes the socket."""
+    agent = make_agent(project)
+    for topic in (f"agent-{agent.pk}", f"fleet-{project.pk}", f"project-{project.pk}"):
+        socket = opened(charlie)
+        socket.send(json.dumps({"watch": [topic]}))
+        assert closed_with(socket) == 4403, topic
+
+
+def test_what_does_not_exist_is_not_watched(opened: Open, alice: User, project: Project) -> None:
+    """Unknown topics, agents' own among them, are left out without a word."""
+    unknown = (
+        "agent-999999",
+        "commands-1",
+        "agent-x",
+        "agent-",
+        "*",
+        "fleet-99999999999999999999",
+        "agent-\u0661",
+    )
+    assert watch(opened(alice), *unknown) == {"watching": 0}
+
+
+@pytest.mark.parametrize(
+    "said", ["", "{", "[]", '{"watch": 1}', '{"watch": [1]}', '{"watch": "agent-1"}', "[" * 5000]
+)
+def test_nonsense_closes_it(opened: Open, alice: User, project: Project, said: str) -> None:
+    """What is no watch is answered by closing."""
+    socket = opened(alice)
+    socket.send(said)
+    assert closed_with(socket) == 4400
+
+
+def test_signing_out_closes_it(opened: Open, alice: User, project: Project) -> None:
+    """Within five seconds of the sign-out the socket is closed with 4401."""
+    client = Client()
+    client.force_login(alice)
+    socket = opened(alice, client=client)
+    watch(socket, f"fleet-{project.pk}")
+    cookie = client.cookies[COOKIE].value
+    client.post("/accounts/logout/")
+    assert cookie and closed_with(socket) == 4401
+
+
+def test_a_disabled_person_is_closed_out(opened: Open, alice: User, project: Project) -> None:
+    """So is whoever may not sign in any more."""
+    socket = opened(alice)
+    watch(socket, f"fleet-{project.pk}")
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert closed_with(socket) == 4401
+
+
+def test_leaving_a_project_closes_it(opened: Open, alice: User, project: Project) -> None:
+    """Who is no longer a member hears nothing more: 4403."""
+    socket = opened(alice)
+    watch(socket, f"fleet-{project.pk}")
+    Membership.objects.filter(user=alice).delete()
+    assert closed_with(socket) == 4403
+
+
+def test_another_role_comes_again(opened: Open, alice: User, project: Project) -> None:
+    """Demoted, the page is closed so that it comes back as what it is now."""
+    socket = opened(alice)
+    watch(socket, f"fleet-{project.pk}")
+    Membership.objects.filter(user=alice).update(role=Role.VIEWER)
+    assert closed_with(socket) == 4408

@@ -1,0 +1,179 @@
+"""The 3 a.m. card: what broke, what it costs, what cannot be undone, who knows."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from agents.models import (
+    Agent,
+    AlertTarget,
+    Effect,
+    Entry,
+    Incident,
+    Instance,
+    Pause,
+    PauseState,
+    Project,
+    User,
+)
+from tests.pages import story
+
+HOSTILE = "<img src=x onerror=alert(1)>{% now 'Y' %}\u202e\u200b"
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def paused(project: Project) -> story.Paused:
+    return story.make_paused(project, timezone.now())
+
+
+def card(client: Client, paused: story.Paused) -> str:
+    return client.get(f"/p/main/incidents/{paused.incident.pk}/").content.decode()
+
+
+def test_it_says_what_broke_and_what_waiting_costs(signed_in: Client, paused: story.Paused) -> None:
+    """Name, purpose, cost, owner, runbook; the group and the how many-th time; expected beside actual."""
+    page = card(signed_in, paused)
+    for said in (
+        "refund-desk", "Refunds up to 500", "11 refunds wait, fine until 06:51 UTC", "payments",
+        'href="https://wiki.example.com/refund-desk" rel="noopener noreferrer"',
+        "Refund differs from the order", "7th time, 3 in a row.", "400.00 €", "40.00 €",
+        "Self-healing is off for this agent.",
+    ):  # fmt: skip
+        assert said in page, said
+
+
+def test_the_streak_spent_the_budget(signed_in: Client, paused: story.Paused) -> None:
+    """The last three in a row stand in order; the older ones of the hour fold below."""
+    found = signed_in.get(f"/p/main/incidents/{paused.incident.pk}/").context["evidence"]
+    assert [f.actual for f in found.streak] == ["12.00 €", "6.55 €", "40.00 €"]
+    assert [f.took for f in found.streak] == ["1.3 s"] * 3
+    assert len(found.older) == 3 and found.limit == "3 in a row, limit 3"
+
+
+def test_failures_before_the_last_resume_are_no_evidence(
+    signed_in: Client, paused: story.Paused, project: Project
+) -> None:
+    """What an earlier decision settled is not held against the agent again."""
+    earlier = Incident.objects.create(project=project, agent=paused.instance.agent, cause="budget", title="x")
+    pause = Pause.objects.create(
+        incident=earlier, instance=paused.instance, owner="budget", state=PauseState.LIFTED, cause="x",
+        at=paused.pause.at - timedelta(minutes=20),
+    )  # fmt: skip
+    earlier.decisions.create(
+        pause=pause, verb="resume", version=1, by="bob", at=paused.pause.at - timedelta(minutes=10)
+    )
+    found = signed_in.get(f"/p/main/incidents/{paused.incident.pk}/").context["evidence"]
+    assert (len(found.streak), len(found.older)) == (3, 0)
+
+
+def test_what_reached_the_world_is_listed(signed_in: Client, paused: story.Paused) -> None:
+    """Effects since the first failure of the streak, the unfinished ones marked; older ones not."""
+    Effect.objects.filter(key="refund:8843").update(state="begun")
+    Effect.objects.create(
+        id="x", instance=paused.instance, run_id=Effect.objects.first().run_id, name="issue_refund",
+        key="refund:1", state="done", begun_at=timezone.now() - timedelta(hours=2),
+    )  # fmt: skip
+    page = card(signed_in, paused)
+    assert "3 external actions since the first failure" in page and "refund:8841" in page
+    assert "refund:1<" not in page and page.count("may have happened") == 1
+
+
+def test_nobody_has_been_told_is_said(signed_in: Client, paused: story.Paused) -> None:
+    """Without any target the page says so, and leads to where that is changed."""
+    assert "Nobody has been told." in card(signed_in, paused)
+
+
+def test_whoever_is_told_is_named(signed_in: Client, project: Project) -> None:
+    """With a target an alert is on its way the moment the incident opens."""
+    AlertTarget.objects.create(project=project, kind="email", label="on-call", address="a@example.com")
+    assert "An alert is on its way." in card(signed_in, story.make_paused(project, timezone.now()))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "data:text/html,x", "//evil.example", "http:///x", "ftp://x/y", "http://[x"],
+)
+def test_only_the_web_is_linked(signed_in: Client, paused: story.Paused, address: str) -> None:
+    """A runbook that is no http or https address is text."""
+    Agent.objects.update(runbook=address)
+    page = card(signed_in, paused)
+    assert f'href="{address}' not in page and "Runbook:" in page
+
+
+def test_what_an_agent_says_is_text(signed_in: Client, paused: story.Paused) -> None:
+    """Every field that an agent fills is shown as what it is, on the page and in its fragments."""
+    Agent.objects.update(about=HOSTILE, owner=HOSTILE, runbook=HOSTILE, while_paused=HOSTILE)
+    Instance.objects.update(host=HOSTILE, doing=HOSTILE)
+    Incident.objects.update(title=HOSTILE)
+    Pause.objects.update(cause=HOSTILE, in_flight=HOSTILE, owner="detector", state="pausing")
+    Effect.objects.update(name=HOSTILE, key=HOSTILE, input=json.dumps({HOSTILE: HOSTILE}))
+    body = json.dumps(dict.fromkeys(("expected", "actual", "why", "message", "exception"), HOSTILE))
+    Entry.objects.update(name=HOSTILE[:40], title=HOSTILE, body=body)
+    for path in ("", "now/", "bar/"):
+        page = signed_in.get(f"/p/main/incidents/{paused.incident.pk}/{path}").content.decode()
+        assert "<img" not in page and "\u202e" not in page and "\u200b" not in page, path
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "null",
+        "[]",
+        '{"expected": [1, {"a": null}], "actual": 1e999, "consecutive": "x"}',
+        '{"consecutive": -1, "hourly": true, "took_ms": "x"}',
+        "{",
+    ],
+)
+def test_a_body_of_any_shape_is_shown(signed_in: Client, paused: story.Paused, body: str) -> None:
+    """No recorded value, however odd, takes the page away."""
+    Entry.objects.update(body=body)
+    assert "Refund differs" in card(signed_in, paused)
+
+
+def test_a_card_costs_the_same_however_much_failed(signed_in: Client, paused: story.Paused) -> None:
+    """A constant number of queries."""
+    card(signed_in, paused)
+    with CaptureQueriesContext(connection) as few:
+        card(signed_in, paused)
+    for entry in list(Entry.objects.filter(kind="failure")):
+        for n in range(5):
+            entry.id = f"{entry.id[:40]}{n}"
+            entry.save(force_insert=True)
+    with CaptureQueriesContext(connection) as many:
+        card(signed_in, paused)
+    assert len(many) == len(few) <= 40
+
+
+def test_who_only_looks_cannot_decide(client: Client, bob: User, paused: story.Paused) -> None:
+    """A viewer sees all of it and no button, and the verbs are closed to them."""
+    client.force_login(bob)
+    page = card(client, paused)
+    assert "It waits for a responder" in page and 'id="resume"' not in page and 'id="acknowledge"' not in page
+    for verb in ("acknowledge", "resume", "stop", "start"):
+        answer = client.post(
+            f"/p/main/incidents/{paused.incident.pk}/{verb}/", {"reason": "known bug", "version": 1}
+        )
+        assert answer.status_code == 403
+    assert client.post("/p/main/pause/", {"agent": "refund-desk", "reason": "drill"}).status_code == 403
+
+
+def test_a_silent_agent_has_nothing_to_decide(signed_in: Client, project: Project) -> None:
+    """It says that it closes by itself, and offers to hold the agent when it comes back."""
+    story.make_fleet(project, timezone.now(), size=2)
+    incident = Incident.objects.get(cause="silence")
+    page = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    assert "It closes by itself when the agent is heard again" in page and "Pause ledger-sync" in page
