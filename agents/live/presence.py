@@ -44,6 +44,8 @@ class Presence:
     def start(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(_no_longer_collected)
+            beats.by_request.is_collected = True
 
     def heard(self, instance_id: int, doing: str | None = None) -> None:
         self._heard.add(instance_id)
@@ -72,7 +74,7 @@ class Presence:
                 log.exception("beats could not be written")
 
     async def _write(self) -> None:
-        heard, self._heard = self._heard, set()
+        heard, self._heard = self._heard | beats.by_request.taken(), set()
         doing, self._doing = self._doing, {}
         now = timezone.now()
         try:
@@ -89,6 +91,10 @@ class Presence:
         for socket in tuple(self.sockets):
             if socket.caller.token_id in ids - good:
                 socket.cut()
+
+
+def _no_longer_collected(_: object) -> None:
+    beats.by_request.is_collected = False
 
 
 def _good_tokens(ids: Iterable[int]) -> set[int]:

@@ -1,6 +1,8 @@
-"""What agents say they do, in between their snapshots: a long action shows while it runs.
+"""Signs of life between snapshots: that an agent was heard, and what it says it does.
 
-Rows that somebody else has locked are left alone; their snapshot says the same and more.
+A process that writes beats once a second (live/presence) collects who sent a batch in memory; any other
+writes it at once. Of what agents do, rows that somebody else has locked are left alone: their snapshot says
+the same and more.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Mapping
 from django.db import connection, transaction
 
 from agents import announce
+from agents.models import Heartbeat
 from agents.services.snapshots import text
 
 NOTE = """
@@ -21,6 +24,32 @@ FROM said JOIN free USING (id), agents_agent a
 WHERE i.id = said.id AND a.id = i.agent_id AND i.doing <> said.doing
 RETURNING a.id, a.project_id
 """
+
+
+class Heard:
+    """Who was heard since the last write; filled by request threads, emptied by the process's presence."""
+
+    def __init__(self) -> None:
+        self.is_collected = False
+        self._ids: set[int] = set()
+
+    def add(self, instance_id: int) -> None:
+        self._ids.add(instance_id)
+
+    def taken(self) -> set[int]:
+        ids, self._ids = self._ids, set()
+        return ids
+
+
+by_request = Heard()
+
+
+def heard(instance_id: int, now: dt.datetime) -> None:
+    """The newest writer of this instance sent something."""
+    if by_request.is_collected:
+        by_request.add(instance_id)
+    else:
+        Heartbeat.objects.filter(instance=instance_id, last_seen__lt=now).update(last_seen=now)
 
 
 @transaction.atomic

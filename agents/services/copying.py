@@ -7,6 +7,7 @@ is found by halving the batch, and only the culprit stays out.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Sequence
 
@@ -20,10 +21,12 @@ COPY = """
 COPY agents_entry (at, received_at, id, project_id, agent_id, instance_id, run_id, seq, late, digest,
                    kind, name, outcome, verdict, group_id, ref, title, body) FROM STDIN
 """
-SEQ = 7
+ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+SPECIAL = re.compile(r"[\\\t\n\r]")
+NULL = "\\N"
 KEPT = "SELECT seq, digest FROM agents_entry WHERE run_id = %s AND seq = ANY(%s)"
 
-Row = tuple[object, ...]
+Row = tuple[int, bytes]  # its seq, and its line of COPY text
 
 
 def copy(
@@ -32,8 +35,7 @@ def copy(
     """Store these lines; the answer says why for each that Postgres refused."""
     if not good:
         return {}
-    rows = [_row(instance, run, line, groups.get(line.seq), now) for line in good]
-    return _copy_or_halve(rows)
+    return _copy_or_halve(_rows(instance, run, good, groups, now))
 
 
 def kept(run_id: uuid.UUID, seqs: list[int]) -> tuple[dict[int, bytes], dict[int, bytes]]:
@@ -45,41 +47,46 @@ def kept(run_id: uuid.UUID, seqs: list[int]) -> tuple[dict[int, bytes], dict[int
     return digests, {seq: bytes(line) for seq, line in refused}
 
 
-def _row(instance: Instance, run: Run, line: Line, group_id: int | None, now: dt.datetime) -> Row:
-    event = line.event
-    assert event is not None
-    return (
-        line.at,
-        now,
-        f"{run.pk.hex}-{line.seq}",
-        instance.agent.project_id,
-        instance.agent_id,
-        instance.pk,
-        run.pk,
-        line.seq,
-        line.late,
-        digest_of(line.raw),
-        Kind.SIGNAL.value if event.kind == "effect" else event.kind,
-        event.name,
-        event.outcome or event.failure or ("begun" if event.kind == "effect" else ""),
-        event.verdict or "",
-        group_id,
-        event.pause or event.command or "",
-        event.title or event.name,
-        line.raw.decode(),
-    )
+def _rows(
+    instance: Instance, run: Run, good: Sequence[Line], groups: dict[int, int], now: dt.datetime
+) -> list[Row]:
+    """The text that COPY reads, written by hand: half the cost of a row lay in adapting 18 values to it."""
+    received, run_hex = now.isoformat(), run.pk.hex
+    whose = f"{instance.agent.project_id}\t{instance.agent_id}\t{instance.pk}\t{run_hex}"
+    rows = []
+    for line in good:
+        event, seq, group = line.event, line.seq, groups.get(line.seq)
+        assert event is not None and line.at is not None
+        is_effect = event.kind == "effect"
+        outcome = event.outcome or event.failure or ("begun" if is_effect else "")
+        text = (
+            f"{line.at.isoformat()}\t{received}\t{run_hex}-{seq}\t{whose}\t{seq}\t{'t' if line.late else 'f'}"
+            f"\t\\\\x{digest_of(line.raw).hex()}\t{Kind.SIGNAL.value if is_effect else event.kind}"
+            f"\t{escaped(event.name)}\t{escaped(outcome)}\t{event.verdict or ''}"
+            f"\t{NULL if group is None else group}\t{escaped(event.pause or event.command or '')}"
+            f"\t{escaped(event.title or event.name)}\t"
+        )
+        rows.append((seq, b"%b%b\n" % (text.encode(), _body(line.raw))))
+    return rows
+
+
+def escaped(text: str) -> str:
+    """As COPY's text format wants it: a backslash before what would end a field or a row."""
+    return SPECIAL.sub(lambda found: ESCAPES[found[0]], text) if SPECIAL.search(text) else text
+
+
+def _body(raw: bytes) -> bytes:
+    """A line of JSON holds no newline, and tabs and returns only between its tokens."""
+    return raw.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\r", b"\\r")
 
 
 def _copy_or_halve(rows: list[Row]) -> dict[int, str]:
     try:
         with transaction.atomic(), connection.cursor() as cursor, cursor.copy(COPY) as copying:
-            for row in rows:
-                copying.write_row(row)
+            copying.write(b"".join([text for _, text in rows]))
         return {}
     except (psycopg.DataError, DataError) as error:
         if len(rows) == 1:
-            seq = rows[0][SEQ]
-            assert isinstance(seq, int)
-            return {seq: f"Postgres refused it: {error}"[:300]}
+            return {rows[0][0]: f"Postgres refused it: {error}"[:300]}
     half = len(rows) // 2
     return _copy_or_halve(rows[:half]) | _copy_or_halve(rows[half:])

@@ -31,10 +31,10 @@ WHERE agents_effect.instance_id = EXCLUDED.instance_id
 """
 
 
-def record(instance: Instance, run: Run, events: Iterable[tuple[int, Event, dt.datetime]]) -> None:
+def record(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]]) -> None:
     """Note the intents and outcomes among these new events."""
     with connection.cursor() as cursor:
-        for _, event, at in events:
+        for event, at in events:
             if event.act is None:
                 continue
             id = f"{run.pk.hex}-{event.act}"

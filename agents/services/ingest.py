@@ -22,9 +22,10 @@ from typing import Any
 from django.db import transaction
 
 from agents import announce
-from agents.models import Heartbeat, Instance, Quarantine, Run
+from agents.models import Instance, Quarantine, Run
 from agents.services import (
     accounts,
+    beats,
     blockages,
     copying,
     effects,
@@ -106,13 +107,9 @@ def _store(
         line.late = foreign or line.seq in filled
     good = _copy(instance, run, good, new, now)
     _quarantine(instance, run, new, answer, now)
-    effects.record(
-        instance, run, [(line.seq, line.event, line.at) for line in good if line.event and line.at]
-    )
     answer.stored = len(good)
-    if cut.fills or cut.news:
+    if new:
         Run.objects.filter(pk=run.pk).update(acked=cut.acked, gaps=cut.gaps, offset_s=offset)
-        run.acked, run.offset_s = cut.acked, offset
     _count(instance, run, good, now)
 
 
@@ -124,17 +121,16 @@ def _read(seq: int, raw: bytes) -> Line:
 
 
 def _date(good: list[Line], offset: float, now: dt.datetime) -> None:
-    """Each line's time on our clock: in the order of the run, and never after it was received."""
-    latest = now - len(good) * STEP
-    before = None
+    """Each line's time on our clock: in the order of the run, and never after it was received. In µs."""
+    latest = round(now.timestamp() * 1e6) - len(good)
+    before = 0
     for line in good:
         assert line.event is not None
-        latest += STEP
-        seconds = line.event.at + offset
-        at = dt.datetime.fromtimestamp(seconds, dt.UTC) if 0 < seconds < latest.timestamp() else latest
-        if before is not None and at <= before:
-            at = before + STEP
-        line.at = before = min(at, latest)
+        latest += 1
+        at = int((line.event.at + offset) * 1e6)
+        at = min(max(at, before + 1), latest) if at > 0 else latest
+        line.at = dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
+        before = at
 
 
 def _compare(run: Run, repeats: dict[int, bytes], answer: Answer) -> None:
@@ -202,24 +198,31 @@ def _quarantine(instance: Instance, run: Run, new: list[Line], answer: Answer, n
 
 
 def _count(instance: Instance, run: Run, good: list[Line], now: dt.datetime) -> None:
-    """What follows from the new lines: the minutes' outcomes, blockages, and how runs ended."""
-    outcomes: dict[dt.datetime, tuple[int, int]] = {}
+    """What follows from the new lines: effects, the minutes' outcomes, blockages, and how runs ended."""
+    outcomes: dict[dt.datetime, list[int]] = {}
     ended: list[tuple[dt.datetime, blockages.Ended]] = []
-    ends = []
+    outward, ends = [], []
     for line in good:
         event, at = line.event, line.at
-        if event is None or at is None:
-            continue
-        if event.kind == "run":
+        assert event is not None and at is not None
+        if event.kind == "action":
+            if event.outcome in ENDED:
+                is_failure = event.outcome == "failed"
+                minute = at.replace(second=0, microsecond=0)
+                outcomes.setdefault(minute, [0, 0])[is_failure] += 1
+                if not line.late:
+                    ended.append(
+                        (at, "transient" if is_failure and event.transient else ENDED[event.outcome])
+                    )
+            if event.external:
+                outward.append((event, at))
+        elif event.kind == "effect":
+            outward.append((event, at))
+        elif event.kind == "run":
             ends.append((event, at))
-        elif event.kind == "action" and event.outcome in ENDED:
-            minute = at.replace(second=0, microsecond=0)
-            ok, failed = outcomes.get(minute, (0, 0))
-            is_failure = event.outcome == "failed"
-            outcomes[minute] = (ok + (not is_failure), failed + is_failure)
-            if not line.late:
-                ended.append((at, "transient" if is_failure and event.transient else ENDED[event.outcome]))
-    minutes.add(instance.agent_id, outcomes)
+    if outward:
+        effects.record(instance, run, outward)
+    minutes.add(instance.agent_id, {minute: (ok, failed) for minute, (ok, failed) in outcomes.items()})
     blockages.note(instance, ended)
     if ends:
         epochs.end(instance, run, ends, now)
@@ -229,7 +232,7 @@ def _take_state(instance: Instance, header: Header, offset: float, answer: Answe
     """The newest writer's snapshot, and the news for whoever looks at this agent."""
     changed = answer.stored > 0
     if epochs.is_newest(instance, header.epoch):
-        Heartbeat.objects.filter(instance=instance, last_seen__lt=now).update(last_seen=now)
+        beats.heard(instance.pk, now)
         if (state := _state(header)) is not None:
             result = pauses.take_snapshot(
                 agent=instance.agent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -96,3 +97,18 @@ def test_order_within_a_run_is_kept_when_its_clock_jumps_back(wire: Wire) -> Non
     wire.post_events(action("a", at=now), action("b", at=now - 3600), action("c", at=now - 1800))
     names = Entry.objects.filter(run_id=wire.run).order_by("at").values_list("name", flat=True)
     assert list(names) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\t", "\n", "\r\n", "\\", "\\N", "\\.", "\\x41", "a\tb\nc\\d\\\\", "'\";--", "é😀‮"]
+)
+def test_text_is_stored_as_it_was_sent(wire: Wire, text: str) -> None:
+    """No text ends a field, a row or a statement."""
+    sent = action(text, title=text, outcome=text, pause=text, input={"a": text})
+    spaced = json.dumps(sent, separators=("\t,", ":\r"), ensure_ascii=False).encode()
+    assert wire.post_events(sent, spaced).json()["stored"] == 2
+    rows = Entry.objects.filter(run_id=wire.run).order_by("seq")
+    for entry in rows:
+        assert (entry.name, entry.title, entry.outcome, entry.ref) == (text, text, text, text)
+        assert json.loads(entry.body)["input"] == {"a": text}
+    assert rows[1].body == spaced.decode()
