@@ -12,7 +12,6 @@ it, one calls, the other awaits.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -329,6 +328,8 @@ def _state_of_effect(verdict: Verdict | None, ruling: Ruling | None) -> str:
 
 def backoff(failures: int) -> float:
     """1, 2, 4 … 60 seconds, each up to a fifth longer or shorter."""
+    import random  # only failures pay for it
+
     return min(60.0, 2.0 ** (min(failures, 10) - 1)) * random.uniform(0.8, 1.2)
 
 

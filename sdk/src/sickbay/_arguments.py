@@ -46,7 +46,7 @@ class FailureBudget(Budget):
                 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Arguments:
     """An agent's arguments, checked, with what the environment gave."""
 

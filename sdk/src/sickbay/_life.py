@@ -23,7 +23,7 @@ from sickbay import _endings, _report
 from sickbay._arguments import Arguments, check_memory
 from sickbay._burial import bury
 from sickbay._clock import Clock
-from sickbay._errors import AgentStopped, NoRun, SickbayError
+from sickbay._errors import AgentStopped, NoRun
 from sickbay._flow import Blocking, Flow, Rest
 from sickbay._guard import harmless
 from sickbay._home import Home
@@ -151,8 +151,7 @@ class Life:
         """Ask the server, and obey what waits there; raises TokenRefused."""
         answer = self.link.register(ASK, wants="wait" if self._wait and self.ledger.pause else "run")
         if isinstance(answer, Unreachable):
-            if self._arguments.url is not None:
-                log.warning("sickbay: %s; the agent goes on, and what it records is sent later", answer.why)
+            log.debug("sickbay: %s", answer.why)  # the link's own warning says what becomes of the events
             return
         self._believe(answer)
         if self.ledger.pause is not None:
@@ -175,9 +174,8 @@ class Life:
     def _look(self) -> None:
         self.ledger.waiting = True  # nothing runs yet: this is the safest point of all
         try:
-            self.link.look()
-        except SickbayError as error:
-            log.warning("sickbay: whether a decision waits could not be asked: %s", error)
+            if not self.link.fetch(ASK):
+                log.warning("sickbay: %s could not ask whether a decision waits", self._arguments.name)
         finally:
             self.ledger.waiting = False
 

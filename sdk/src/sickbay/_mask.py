@@ -23,28 +23,10 @@ MARGIN = 512  # a secret that straddles a cut is masked before the cut
 
 Record = Literal["all", "shape", "none"]
 
-_KEYS = (
-    r"pass(?:word|wd|phrase)?|secrets?|api[_-]?keys?|access[_-]?keys?|private[_-]?keys?|client[_-]?secret"
-    r"|(?:access|refresh|auth|id|session|bearer|api|csrf)[_-]?tokens?|token|authorization|cookies?|set-cookie"
-    r"|credentials?|pin|cvv|cvc|otp"
-)
-_SHAPES = (
-    r"\bsk-[A-Za-z0-9_-]{16,}|\bgh[opsur]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abeoprs]-[\w-]{10,}"
-    r"|\bA[KS]IA[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bglpat-[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}"
-    r"|\b[rs]k_(?:live|test)_\w{10,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|-----BEGIN[A-Z ]*PRIVATE KEY-----.*?(?:-----END[A-Z ]*PRIVATE KEY-----|\Z)"
-)
-_KEY = re.compile(rf"(?:.*[_.-])?(?:{_KEYS})\Z", re.I | re.S)
 # One search decides whether there may be anything to mask: the common case pays for this alone.
 _TELLING = re.compile(
     r"(?i:pass|secret|key|token|auth|cookie|credential|\b(?:pin|cvv|cvc|otp)\b|bearer |basic |://[^/\s:@]*:)"
     r"|sk-|gh[opsur]_|github_pat|xox|A[KS]IA|AIza|glpat|hf_|[rs]k_|eyJ|-----BEGIN"
-)
-_SHAPE = re.compile(_SHAPES, re.S)
-_BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9+/._~=-]{8,}")
-_USERINFO = re.compile(r"(://[^/\s:@\"]*:)[^@\s/\"]+(@)")
-_ASSIGNED = re.compile(
-    rf"(?i)((?<![A-Za-z])(?:{_KEYS})[\"']?\s*[=:]\s*)(?!\s*(?:bearer|basic)\s)(?:\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s\"',;&}}\]]+)"
 )
 _SURROGATES = re.compile("[\ud800-\udfff\x00]")
 
@@ -104,13 +86,14 @@ class Recorder:
             return text[:OUTPUT]
 
     def _walk(self, value: Any) -> Any:
+        is_telling = _patterns().is_telling
         if isinstance(value, str):
             return self._plain(value)
         if isinstance(value, list):
             return [self._walk(item) for item in value]
         if isinstance(value, dict):
             return {
-                self._plain(k): MASK if v not in (None, "") and _KEY.match(k) else self._walk(v)
+                self._plain(k): MASK if v not in (None, "") and is_telling(k) else self._walk(v)
                 for k, v in value.items()
             }
         return value
@@ -125,10 +108,7 @@ class Recorder:
                 text = text.replace(secret, MASK)
         if not _TELLING.search(text):
             return text
-        text = _SHAPE.sub(MASK, text)
-        text = _BEARER.sub(rf"\1\2{MASK}", text)
-        text = _USERINFO.sub(rf"\1{MASK}\2", text)
-        return _ASSIGNED.sub(rf"\1{MASK}", text)
+        return str(_patterns().masked(text))
 
     def _redacted(self, text: str) -> str:
         assert self._redact is not None
@@ -137,6 +117,12 @@ class Recorder:
         except Exception as error:
             return f"(not recorded: redact raised {type(error).__name__})"
         return clean(answer) if isinstance(answer, str) else "(not recorded: redact returned no text)"
+
+
+def _patterns() -> Any:
+    from sickbay import _patterns  # compiled only where something looks telling
+
+    return _patterns
 
 
 def as_json(value: Any) -> bytes:
