@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from sdk.tests.durable import LATER, RUN, Heard, begun, event, linked, ours, until
+from sdk.tests.durable import LATER, RUN, Clock, Heard, begun, event, linked, ours, until
 from sdk.tests.peer import Peer
-from sickbay._errors import TokenRefused
+from sickbay._errors import BadArgument, TokenRefused
 from sickbay._home import Home
+from sickbay._identity import checked_url
 from sickbay._link import Link, Unreachable
 from tests.faults.proxy import Proxy
 
@@ -450,3 +451,36 @@ def test_a_bad_network_costs_time_and_nothing_else(home: Home, peer: Peer, heard
 class Angry(list[Any]):
     def append(self, item: Any) -> None:
         raise RuntimeError("a bug")
+
+
+def test_the_wall_clock_may_jump_while_we_send(home: Home, peer: Peer, heard: Heard) -> None:
+    """A day forth and two days back: nothing waits, nothing is lost, `sent_at` says what the clock says."""
+    clock = home.clock = Clock()  # type: ignore[assignment]
+    link = linked(home, peer.url, heard)
+    link.register()
+    for number, jump in enumerate((86_400.0, -172_800.0, 1e9)):
+        clock.now += jump
+        home.spool.append(event(number), sync=True)
+        assert link.flush()
+    assert peer.seqs(RUN) == [1, 2, 3]
+    assert peer.headers[-1]["sent_at"] == clock.now
+    link.stop()
+
+
+@pytest.mark.parametrize("token", ["sb_…", "sb a", "sb\nx: y", "sb\x00"])
+def test_a_token_that_no_header_takes_is_refused_with_a_sentence(
+    home: Home, peer: Peer, heard: Heard, token: str
+) -> None:
+    """A stray character of a paste is said at once."""
+    with pytest.raises(BadArgument, match="SICKBAY_TOKEN"):
+        linked(home, peer.url, heard, token=token)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", " ", "localhost:8000", "ftp://x", "http://", "http://x:99999999", "http://u:p@x", "http://x?a=b"],
+)
+def test_an_address_that_is_none_is_refused_with_a_sentence(url: str) -> None:
+    """A wrong url= fails at once and says how one looks."""
+    with pytest.raises(BadArgument, match=r"https://sickbay\.example\.com"):
+        checked_url(url)

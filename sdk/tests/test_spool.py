@@ -263,6 +263,33 @@ def test_junk_in_the_spool_is_set_aside(tmp_path: Path) -> None:
     home.close()
 
 
+def test_a_segment_removed_by_another_hand_blocks_nothing(tmp_path: Path) -> None:
+    """The reader goes on with the next one."""
+    small = spool(tmp_path, segment=2_000)
+    for i in range(20):
+        small.append(event(number=i, pad="x" * 200))
+    (tmp_path / "00000002.ndjson").unlink()
+    found = []
+    while (batch := small.batch()) is not None:
+        found += numbers(batch.lines)
+        small.acknowledged(batch, len(batch.lines))
+    assert found[0] == 0 and found[-1] == 19
+    small.close()
+
+
+def test_a_late_sender_moves_nothing_of_the_next_home(tmp_path: Path) -> None:
+    """An acknowledgement that comes after the home was given back changes no file."""
+    home = begun(tmp_path)
+    home.spool.append(event(number=1))
+    batch = home.spool.batch()
+    assert batch
+    home.close()
+    later = begun(tmp_path, "f" * 32)
+    home.spool.acknowledged(batch, 1)
+    assert numbers(drained(later)) == [1]
+    later.close()
+
+
 def test_a_segment_cut_short_by_another_hand_blocks_nothing(tmp_path: Path) -> None:
     """What is gone is gone; what came after it is sent."""
     small = spool(tmp_path, segment=2_000)
@@ -275,6 +302,30 @@ def test_a_segment_cut_short_by_another_hand_blocks_nothing(tmp_path: Path) -> N
         small.acknowledged(batch, len(batch.lines))
     assert found[0] == 0 and found[-1] == 19
     small.close()
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_ctrl_c_in_the_middle_of_an_append_bends_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """Whether the line was written or not before the interrupt, every number still names its line."""
+    home = begun(tmp_path)
+    home.spool.append(event(number=1))
+    write = os.write
+
+    def interrupted(fd: int, text: bytes) -> int:
+        if after:
+            write(fd, text)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            home.spool.append(event(number=2))
+    [seq] = home.spool.append(event(number=3))
+    found = {seq: e["number"] for _, seq, e in on_disk(tmp_path)}
+    assert found[seq] == 3 and numbers(drained(home)) == ([1, 2, 3] if after else [1, 3])
+    home.close()
 
 
 def test_what_is_appended_outside_a_run_is_counted(tmp_path: Path) -> None:

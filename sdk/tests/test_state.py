@@ -145,6 +145,26 @@ def test_a_disk_that_takes_nothing_raises_nothing(tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.glob("*.new"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_on_a_disk_that_is_really_full_the_pause_is_written_again_and_again(tmp_path: Path) -> None:
+    """With not one block left, pauses and resumes are still saved, and the reserve comes back."""
+    if os.system(f"mount -t tmpfs -o size=1m tmpfs {tmp_path} 2>/dev/null"):
+        pytest.skip("this machine mounts no tmpfs")
+    try:
+        file = saved(tmp_path)
+        with pytest.raises(OSError), open(tmp_path / "ballast", "wb", buffering=0) as ballast:
+            while ballast.write(b"x" * 4096):
+                pass
+        for number in range(20):
+            file.data.pause = Pause(id=f"p-{number}", owner="budget", cause="three", at=1.0)
+            assert file.save()
+            again = loaded(tmp_path).data.pause
+            assert again and again.id == f"p-{number}"
+        assert (tmp_path / "reserve").exists()
+    finally:
+        os.system(f"umount -l {tmp_path}")
+
+
 def damage(path: Path, harm: str) -> None:
     text = path.read_bytes()
     changed = {

@@ -29,7 +29,10 @@ def dumps(value: Any) -> bytes:
 
 def line(event: dict[str, Any]) -> bytes:
     """The event as one line, without its newline, within the limit."""
-    text = dumps(event)
+    try:
+        text = orjson.dumps(event)
+    except (TypeError, ValueError, RecursionError):
+        text = dumps(event)
     if len(text) <= LINE_LIMIT:
         return text
     return dumps({key: _short(value) for key, value in list(event.items())[:64]})

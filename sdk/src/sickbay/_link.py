@@ -17,7 +17,6 @@ import logging
 import os
 import time
 import uuid
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,14 +25,14 @@ from sickbay._aside import Aside
 from sickbay._errors import SickbayError, TokenRefused
 from sickbay._home import Home
 from sickbay._identity import Identity
-from sickbay._listener import Listener
 from sickbay._pacing import Pacing
-from sickbay._sender import Failed, Portion, Sender
+from sickbay._sender import Failed, Portion, Sender, standing_of
 from sickbay._spool import Batch
 
 if TYPE_CHECKING:
     from sickbay._answers import Registered, Stored
     from sickbay._commands import Commands, Taken
+    from sickbay._listener import Listener
     from sickbay._wire import Wire
 
 LONGEST_WAIT = 600.0
@@ -77,6 +76,7 @@ class Link:
         self._commands: Commands | None = None
         if url:
             from sickbay._commands import Commands
+            from sickbay._listener import Listener
             from sickbay._wire import Wire  # heavy, and only with a server
 
             self._wire = wire = Wire(url, token)
@@ -94,7 +94,6 @@ class Link:
         self._beats = 0
         self._complaint = self.complaint = ""
         home.spool.wake = self._sender.nudge
-        _links.add(self)
 
     # What core calls
 
@@ -119,13 +118,13 @@ class Link:
             self._listener.allow()
         self.start()
         job = self._sender.ask(self._register, late=self._tell_registered)
-        if not job.wait(timeout):
-            return Unreachable(f"{self._wire.url} did not answer within {timeout:g} s")
-        if isinstance(job.error, TokenRefused):
+        in_time = job.wait(timeout)
+        if isinstance(job.error, TokenRefused) and in_time:
             raise job.error
-        if job.error is not None:
-            self._sender.nudge(True)
-            return Unreachable(str(job.error))
+        if not in_time or job.error is not None:
+            self._sender.nudge(True)  # it goes on trying
+            late = f"{self._wire.url} did not answer within {timeout:g} s"
+            return Unreachable(str(job.error) if in_time else late)
         answer: Registered = job.result
         return answer
 
@@ -156,6 +155,14 @@ class Link:
             return "unreachable"
         answer: Taken = job.result
         return answer
+
+    def fetch(self, timeout: float = 3.0) -> bool:
+        """Fetch the commands that wait, now, and have them handed on; whether that was done in time."""
+        if self._wire is None or self._cut:
+            return False
+        self.start()
+        job = self._sender.ask(self.look)
+        return job.wait(timeout) and job.error is None
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Whether everything recorded, and the state, is acknowledged."""
@@ -234,7 +241,7 @@ class Link:
             if self._must_register:
                 self._tell_registered(self._register())
             batch = self._portion.next(self.home.spool)
-            standing = _standing(state)
+            standing = standing_of(state)
             if batch is None and standing == self._told:
                 return False
             answer = self._send(batch, state)
@@ -380,19 +387,3 @@ class Link:
             callback(*args)
         except Exception:
             log.exception("sickbay: a bug while taking over what the server said; your agent goes on")
-
-
-def _standing(state: dict[str, Any]) -> Any:
-    """The part of the state whose change travels at once, even without an event."""
-    account = state.get("account") or {}
-    return (
-        state.get("status"),
-        state.get("pause"),
-        state.get("settled"),
-        account.get("number"),
-        len(account.get("hour") or ()),
-        account.get("streak"),
-    )
-
-
-_links: weakref.WeakSet[Link] = weakref.WeakSet()

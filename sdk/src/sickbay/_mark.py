@@ -4,7 +4,7 @@ The page is a mapped file, so a write is a memory write: no system call, no lock
 keeps it when the process dies. Power loss may lose the last seconds of it; what depends on it then only
 repeats (an old cursor resends) or speaks up (a run that seems to live is reported as vanished).
 
-    0 magic   8 live   16 run (32 hex)   64 cursor: segment, offset   80 what is in flight: length, text
+    0 magic   8 live   16 run (32 hex)   64 cursor: segment, offset   528 what is in flight: length, text
     496 dropped   504 dropped in forked children   512 and 520 how many of each were told
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 SIZE = 4096
 MAGIC = b"SICKBAY1"
-TEXT = 400
+AT, TEXT = 528, 3000
 _LONG = struct.Struct("<Q")
 _CURSOR = struct.Struct("<QQ")
 _SHORT = struct.Struct("<H")
@@ -72,12 +72,17 @@ class Mark:
 
     def doing(self, text: str | None) -> None:
         raw = text.encode("utf-8", "replace")[:TEXT] if text else b""
-        self.page[80 : 82 + len(raw)] = _SHORT.pack(len(raw)) + raw
+        self.page[AT : AT + 2 + len(raw)] = _SHORT.pack(len(raw)) + raw
 
     @property
     def in_flight(self) -> str | None:
-        length = min(TEXT, _SHORT.unpack_from(self.page, 80)[0])
-        return bytes(self.page[82 : 82 + length]).decode("utf-8", "replace") or None
+        length = min(TEXT, _SHORT.unpack_from(self.page, AT)[0])
+        return bytes(self.page[AT + 2 : AT + 2 + length]).decode("utf-8", "replace") or None
+
+    @property
+    def is_all_told(self) -> bool:
+        """Whether nothing was dropped that no signal has told yet."""
+        return self.page[496:512] == self.page[512:528]
 
     @property
     def cursor(self) -> tuple[int, int]:

@@ -225,3 +225,16 @@ class Portion:
 
     def accepted(self) -> None:
         self.most = min(MOST, self.most * 2)
+
+
+def standing_of(state: dict[str, Any]) -> Any:
+    """The part of the state whose change travels at once, even without an event."""
+    account = state.get("account") or {}
+    return (
+        state.get("status"),
+        state.get("pause"),
+        state.get("settled"),
+        account.get("number"),
+        len(account.get("hour") or ()),
+        account.get("streak"),
+    )

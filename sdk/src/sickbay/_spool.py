@@ -67,7 +67,7 @@ class Spool:
         self._limit, self._segment_limit = limit, segment
         self._lock = threading.Lock()
         self._fd = -1
-        self._live = self._dirty = self._full = self._forked = False
+        self._live = self._dirty = self._full = self._forked = self._interrupted = self._closed = False
         self._started_at = self._retry_at = 0.0
         self._why = "the earlier run could not write them"
         self._segments = _segments.found(directory)
@@ -87,18 +87,17 @@ class Spool:
         with self._lock:
             if self.run is None or self._forked:
                 return self._astray(len(texts))
-            lead, dropped, forked = self._untold()
-            written = self._write([*lead, *texts], sync)
+            if self._interrupted:
+                self._recover()
+            written = self._write(texts, sync) if self.page.is_all_told else self._tell(texts, sync)
             self.seq += len(texts)
-            if written:
-                self.seq += len(lead)
-                self.page.told, self.page.told_of_children = dropped, forked
-            else:
+            self._interrupted = False
+            if not written:
                 self.page.dropped += len(texts)
-            seqs = list(range(self.seq - len(texts) + 1, self.seq + 1))
             if not self._live:
                 self._live = True
                 self.page.live(self.run)
+            seqs = list(range(self.seq - len(texts) + 1, self.seq + 1))
         if written and sync:
             self.sync()
         self.wake(sync)
@@ -126,7 +125,10 @@ class Spool:
             if not self._dirty or self._fd < 0:
                 return
             self._dirty = False
-            fd = os.dup(self._fd)  # synced outside the lock: appending goes on meanwhile
+            try:
+                fd = os.dup(self._fd)  # synced outside the lock: appending goes on meanwhile
+            except OSError:
+                return _datasync(self._fd)
         try:
             _datasync(fd)
         finally:
@@ -137,6 +139,7 @@ class Spool:
         if self._full and time.monotonic() < self._retry_at and not sync:
             return False
         text = b"\n".join(texts) + b"\n"
+        self._interrupted = True
         try:
             segment = self._room(self.seq + 1, len(text))
             if os.write(self._fd, text) < len(text):
@@ -163,15 +166,13 @@ class Spool:
             self._why = "they were recorded outside a run"
         return [0] * count
 
-    def _untold(self) -> tuple[list[bytes], int, int]:
-        """The signal that says what was dropped since the last one, if any, and the counts it speaks for."""
+    def _tell(self, texts: list[bytes], sync: bool) -> bool:
+        """Write the lines behind a signal that says what was dropped since the last one."""
         page = self.page
         dropped, forked = page.dropped, page.dropped_in_children
         new, of_children = dropped - page.told, forked - page.told_of_children
-        if new <= 0 and of_children <= 0:
-            return [], dropped, forked
         why = self._why if new else "a process forked from the running agent recorded them"
-        event = {
+        signal = {
             "kind": "signal",
             "at": self._clock.wall(),
             "name": "spool",
@@ -181,7 +182,23 @@ class Spool:
             "dropped_in_children": of_children,
             "dropped_ever": dropped,
         }
-        return [line(event)], dropped, forked
+        if not self._write([line(signal), *texts], sync):
+            return False
+        self.seq += 1
+        page.told, page.told_of_children = dropped, forked
+        return True
+
+    def _recover(self) -> None:
+        """An exception from outside (Ctrl-C) hit an append half-way: what is on disk has happened."""
+        self._interrupted = False
+        if self._fd < 0:
+            return
+        self._close_segment()
+        newest = self._segments[-1]
+        again = _segments.opened(newest.path)
+        if again is not None:
+            newest.size = again.size
+            self.seq = max(self.seq, newest.first - 1 + _segments.count(newest, newest.start, newest.size))
 
     def _room(self, first: int, length: int) -> Segment:
         """The segment to write into: the open one, or a new one that begins with event `first`."""
@@ -193,6 +210,9 @@ class Spool:
         head = _segments.header(self.run, self._started_at, first)
         index = 1 + max(self._segments[-1].index if self._segments else 0, self.page.cursor[0])
         path = _segments.path_of(self.directory, index)
+        while path.exists():  # left by an interrupted attempt
+            index += 1
+            path = _segments.path_of(self.directory, index)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             if os.write(self._fd, head) < len(head):
@@ -252,7 +272,8 @@ class Spool:
             try:
                 lines = _segments.lines(segment, offset, most, bytes)
             except FileNotFoundError:
-                continue  # dropped meanwhile, as the oldest of a full spool
+                self._forget(segment)  # dropped meanwhile, as the oldest of a full spool
+                continue
             if not lines:
                 self._skip(segment)
                 continue
@@ -264,7 +285,7 @@ class Spool:
         """The server has the first `count` lines of the batch; whole segments that it has are let go."""
         length = sum(len(line) + 1 for line in batch.lines[:count])
         with self._lock:
-            if self._forked or not any(s.index == batch.segment for s in self._segments):
+            if self._closed or not any(s.index == batch.segment for s in self._segments):
                 return
             self.page.cursor = (batch.segment, batch.offset + length)
             self._seat = (batch.segment, batch.offset + length, batch.first + count)
@@ -280,6 +301,11 @@ class Spool:
         """The run that recorded last, and when it began."""
         newest = self._segments[-1]
         return newest.run, newest.started_at
+
+    def _forget(self, segment: Segment) -> None:
+        with self._lock:
+            if segment in self._segments and not segment.path.exists():
+                self._segments.remove(segment)
 
     def _skip(self, segment: Segment) -> None:
         """The file holds less than was written: someone else shortened it."""
@@ -338,14 +364,15 @@ class Spool:
     def forked(self) -> None:
         """In a forked child: the run, its file and its numbers stay the parent's."""
         self._lock = threading.Lock()
-        self._forked = True
+        self._forked = self._closed = True
         self.wake = _nobody
         self._close_segment()
 
     def close(self) -> None:
+        """From here on a late sender moves nothing: the next home of this place may be open already."""
         with self._lock:
             self._close_segment()
-            self.run = None
+            self.run, self._closed = None, True
 
 
 def _datasync(fd: int) -> None:

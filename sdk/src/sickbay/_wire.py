@@ -20,7 +20,7 @@ import msgspec
 import urllib3
 
 from sickbay import _answers
-from sickbay._errors import SickbayError, TokenRefused
+from sickbay._errors import BadArgument, SickbayError, TokenRefused
 from sickbay._identity import checked_url
 from sickbay._lines import dumps
 
@@ -53,7 +53,7 @@ class Wire:
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = checked_url(url)
-        self.token = token or ""
+        self.token = _checked_token(token)
         self._pool = _pool(self.url)
         self._zstd: Any = None
 
@@ -162,6 +162,17 @@ class Wire:
             f"{self.url} answers ({status}), but not as Sickbay does: "
             "set SICKBAY_URL to the address that `manage.py up` prints"
         )
+
+
+def _checked_token(token: str | None) -> str:
+    """A token fit for a header; what was pasted with a stray character is said at once."""
+    token = (token or "").strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise BadArgument(
+            "token= (or SICKBAY_TOKEN) holds characters that no token has: paste again what "
+            "`manage.py token --scope agent` printed"
+        )
+    return token
 
 
 def _pool(url: str) -> urllib3.PoolManager:
