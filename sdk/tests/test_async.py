@@ -25,6 +25,13 @@ async def refuses() -> None:
     raise ValueError("no such order")
 
 
+def beside() -> None:
+    """Wait for the threads that do the blocking parts; each ends with its call."""
+    for thread in threading.enumerate():
+        if thread.name == "sickbay-beside":
+            thread.join(10)
+
+
 def test_coroutine_functions_are_awaited_and_plain_ones_called(harness: Harness) -> None:
     """execute takes both kinds of functions, and both kinds of verifiers."""
     agent = harness.agent()
@@ -174,6 +181,28 @@ def test_asupervise_waits_without_blocking_the_loop(harness: Harness) -> None:
     assert turns[0] > 0
 
 
+def test_a_cancelled_start_gives_the_home_back(harness: Harness) -> None:
+    """Cancelled while it is entering, a run leaves nothing held; the next one begins."""
+    agent = harness.agent()
+
+    async def enters() -> None:
+        async with agent.run():
+            raise AssertionError
+
+    async def main() -> None:
+        task = asyncio.create_task(enters())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for _ in range(5):
+        asyncio.run(main())
+        beside()
+    with agent.run() as run:
+        assert run.execute(works) == 4
+
+
 def test_no_thread_stays_behind(harness: Harness) -> None:
     """After the run is left, every thread that it started is gone."""
     before = threading.active_count()
@@ -183,6 +212,7 @@ def test_no_thread_stays_behind(harness: Harness) -> None:
             await run.execute(answers)
 
     asyncio.run(main())
+    beside()
     assert threading.active_count() == before
 
 

@@ -190,6 +190,16 @@ def test_failures_of_an_account_outlive_a_restart(harness: Harness) -> None:
         run.execute(works)
 
 
+def test_a_run_that_was_left_runs_nothing(harness: Harness) -> None:
+    """What keeps a run beyond its block is refused, and nothing happens unrecorded."""
+    ran: list[int] = []
+    with harness.agent().run() as run:
+        pass
+    with pytest.raises(NoRun, match="is over"):
+        run.execute(ran.append, 1)
+    assert ran == []
+
+
 def test_a_tool_needs_a_live_run(harness: Harness) -> None:
     """A tool called outside a run is refused; after a pause it raises the pause."""
     agent = harness.agent()

@@ -7,6 +7,7 @@ Blocking(function)      call it where it may block: here, or beside the event lo
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -105,13 +106,14 @@ async def _beside(call: Callable[[], T]) -> T:
             how(what)
 
     def work() -> None:
+        how: Callable[[Any], None] = answer.set_result
+        what: Any = None
         try:
-            result = call()
+            what = call()
         except BaseException as error:
-            # A future refuses StopIteration; nothing of ours raises it.
-            loop.call_soon_threadsafe(deliver, answer.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(deliver, answer.set_result, result)
+            how, what = answer.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+            loop.call_soon_threadsafe(deliver, how, what)
 
     threading.Thread(target=work, name="sickbay-beside", daemon=True).start()
     return await answer

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sickbay import _pausing, budget
 from sickbay._clock import Bell, Clock
+from sickbay._errors import NoRun
 from sickbay._guard import harmless
 from sickbay._state import Pause
 from sickbay._weather import Weather
@@ -106,6 +107,7 @@ class Ledger:
                 self._save(sync=counted is not None)
             self._mark()
             self._quiesced()
+        self.tell_doing(self.doing())
         if counted is not None:
             self.tell(True)
         return counted
@@ -267,6 +269,8 @@ class Ledger:
         with self.lock:
             self._home.spool.end()
             self.run = ""
+            if self.barred() is None:
+                self._end = lambda: NoRun(f"the run of {self.agent} is over: begin another with agent.run()")
 
     def forked(self) -> None:
         """In a forked child the lock may be held by a thread that is not there."""

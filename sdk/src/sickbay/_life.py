@@ -58,7 +58,7 @@ class Life:
         self._arguments, self._clock, self._wait, self._beat = arguments, clock, wait, beat
         self._recorder = recorder
         self._run = uuid.uuid4().hex
-        self.is_leaving = False
+        self.is_leaving = self._is_over = False
         self.receipts_are_local = False  # sickbay.testing is the server
         self.home: Home
         self.ledger: Ledger
@@ -70,8 +70,8 @@ class Life:
 
     def opening(self) -> Flow[Ward]:
         """Until actions may run; or raises, and everything is given back."""
-        yield Blocking(self._open)
         try:
+            yield Blocking(self._open)
             yield Blocking(self._knock)
             while self.ledger.pause is not None:
                 if not self._wait:
@@ -81,7 +81,7 @@ class Life:
                 yield Blocking(self._knock)
             self._begin()
         except BaseException:
-            self._release()
+            self._give_back()
             raise
         return self.ward
 
@@ -109,14 +109,12 @@ class Life:
         if isinstance(given.memory, dict):
             check_memory(given.memory)
         self.home = Home.open(given.name, given.instance, given.home, clock=self._clock)
-        try:
-            self._wire_up()
-            self.home.spool.begin(self._run, self._clock.wall())
-            bury(self.home, self.ledger)
-        except BaseException:
-            self.home.close()
-            raise
+        self._wire_up()
+        self.home.spool.begin(self._run, self._clock.wall())
+        bury(self.home, self.ledger)
         _living.add(self)
+        if self._is_over:  # cancelled meanwhile: whoever cancelled has not waited for this
+            self._give_back()
 
     def _wire_up(self) -> None:
         given = self._arguments
@@ -194,11 +192,14 @@ class Life:
         """Say how it ended, send what there is, give everything back; never raises."""
         if self.home.is_forked:
             return  # the run is the parent's
+        self._say_end(error)
+        yield Blocking(self._depart)
+
+    def _depart(self) -> None:
         try:
-            self._say_end(error)
-            yield Blocking(lambda: self.link.flush(FLUSH))
+            self.link.flush(FLUSH)
         finally:
-            self._release()
+            self._give_back()
 
     @harmless(None)
     def _say_end(self, error: BaseException | None) -> None:
@@ -215,10 +216,14 @@ class Life:
         self.ledger.over()
 
     @harmless(None)
-    def _release(self) -> None:
+    def _give_back(self) -> None:
+        """The threads end, and the home is free for the next run."""
+        self._is_over = True
         _living.discard(self)
-        self.link.stop()
-        self.home.close()
+        if hasattr(self, "link"):
+            self.link.stop()
+        if hasattr(self, "home"):
+            self.home.close()
 
     def leave(self) -> None:
         """End at the next safe point; callable from a signal handler."""
