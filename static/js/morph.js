@@ -30,8 +30,11 @@
     return true;
   };
 
+  const posted = (el) => [...el.querySelectorAll("form"), ...(el.matches("form") ? [el] : [])].filter((form) => form.method === "post");
+
   const inUse = (el) =>
-    el instanceof Element && (el.matches("dialog[open], [data-keep]") || el.querySelector("dialog[open]") !== null);
+    el instanceof Element &&
+    (el.matches("dialog[open], [data-keep]") || el.querySelector("dialog[open]") !== null || posted(el).some(edited));
 
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeNodeMorphed = mayMorph;
