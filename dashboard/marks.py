@@ -58,6 +58,8 @@ OUTCOME: dict[str, Mark] = {
     "transient": Mark("ban", "warn", "transient"),
     "verified": Mark("circle-check", "good", "verified"),
     "failed": Mark("circle-x", "bad", "failed"),
+    "started": Mark("play", "quiet", "started"),
+    "running": Mark("circle-play", "good", "running"),
     "finished": Mark("check", "quiet", "finished"),
     "vanished": Mark("unplug", "warn", "vanished"),
     "good": Mark("circle-check", "good", "good"),

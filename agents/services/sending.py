@@ -21,7 +21,7 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.db import transaction
 from django.utils import timezone
 
-from agents.announce import changed_agent
+from agents.announce import announce, changed_agent
 from agents.models import AlertTarget, Attempt, Outbox
 from agents.services import cards, targets, webhooks
 from agents.services.snapshots import text
@@ -127,6 +127,7 @@ def _failed(attempt: Attempt, row: Outbox, why: str, now: dt.datetime) -> None:
 
 
 def _announced(row: Outbox) -> None:
-    """The incident's sentence has changed, not what its decider was shown."""
+    """The incident's sentence has changed, not what its decider was shown; the alerts page has a receipt."""
+    announce(f"project-{row.target.project_id}", int(timezone.now().timestamp() * 1000))
     if row.incident is not None:
         changed_agent(row.incident.agent_id, row.incident.project_id)

@@ -74,14 +74,19 @@ def step(agent: Agent, actor: Actor, incident: Incident | None) -> Step:
     args = [agent.project.name, agent.name]
     if incident and incident.state in UNDECIDED:
         word = "Decide" if access.can(actor, "decide", agent) else "See"
-        return Step(f"{word} incident {incident.pk}", "arrow-right", _incident(agent, incident), "primary")
+        return Step(
+            f"{word} incident {incident.pk}",
+            icon="arrow-right",
+            href=_incident(agent, incident),
+            look="primary",
+        )
     if agent.status == Status.STOPPED:
         may = access.can(actor, "decide", agent)
         return Step(
             "Start again", "play", reverse("agent_start", args=args), "primary", "start", "" if may else NEEDS
         )
     if incident:
-        return Step(f"Follow incident {incident.pk}", "arrow-right", _incident(agent, incident))
+        return Step(f"Follow incident {incident.pk}", icon="arrow-right", href=_incident(agent, incident))
     may = access.can(actor, "pause", agent)
     return Step("Pause", "circle-pause", reverse("agent_pause", args=args), "", "pause", "" if may else NEEDS)
 

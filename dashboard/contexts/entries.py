@@ -20,6 +20,7 @@ from dashboard import phrasing
 LOUD = frozenset({Kind.FAILURE, Kind.PAUSE, Kind.DECISION})
 SHORT = 28
 PAIRS = 16
+NAME_SHOWN = 14
 OWN: dict[str, tuple[tuple[str, str], ...]] = {
     Kind.DECISION: (("Reason", "reason"), ("Guidance", "guidance"), ("By", "by")),
     Kind.COMMAND: (("Reason", "reason"),),
@@ -112,27 +113,16 @@ def seconds(body: Mapping[str, Any]) -> float | None:
 
 
 def opened(line: Line) -> Opened:
-    """What unfolds: of a failure with an action, the action's input beside what the failure says."""
-    body, action = line.body, read(line.with_action.body) if line.with_action else line.body
-    parts = [
-        part("Input", action.get("input")),
-        part("Output", action.get("output")),
-        part("Expected", _first(body, action, "expected"), prose=True),
-        _actual(line),
-        part("Why", _first(body, action, "why"), prose=True),
-    ]
-    for label, name in OWN.get(line.entry.kind, ()):
-        parts.append(part(label, body.get(name), prose=True))
-    error = action.get("error")
-    error = error if isinstance(error, dict) else {}
-    if not any(p and p.tone for p in parts):
-        kind, said = error.get("type"), error.get("message")
-        parts.append(
-            part("Error", said or kind, prose=True, note=str(kind) if said and kind else "", tone="bad")
-        )
-    shown = [p for p in parts if p is not None]
-    trace = part("Trace", error.get("trace"))
-    return Opened(shown, [trace] if trace else [], _facts(line, action))
+    """What unfolds: of a failure with its action, what the action was given beside what the failure says."""
+    action = read(line.with_action.body) if line.with_action else line.body
+    actual = _actual(line, action)
+    parts = [part("Input", action.get("input")), _expected(line.body, action), actual]
+    if actual is None:
+        parts += [_error(action), part("Why", _first(line.body, action, "why"), prose=True)]
+    parts.append(part("Output", action.get("output")))
+    parts += [part(label, line.body.get(name), prose=True) for label, name in OWN.get(line.entry.kind, ())]
+    trace = part("Trace", _mapping(action.get("error")).get("trace"))
+    return Opened([p for p in parts if p is not None], [trace] if trace else [], _facts(line, action))
 
 
 def part(label: str, value: Any, *, prose: bool = False, note: str = "", tone: str = "") -> Part | None:
@@ -154,13 +144,36 @@ def part(label: str, value: Any, *, prose: bool = False, note: str = "", tone: s
     return Part(label, json.dumps(value, indent=2, ensure_ascii=False), note=note, tone=tone)
 
 
-def _actual(line: Line) -> Part | None:
+def _expected(body: Mapping[str, Any], action: Mapping[str, Any]) -> Part | None:
+    """The value that was expected; the sentence that the developer wrote stands below it."""
+    value, sentence = body.get("expected"), action.get("expected")
+    if value in (None, ""):
+        value = sentence
+    note = sentence if isinstance(sentence, str) and sentence != value else ""
+    return part("Expected", value, prose=True, note=note)
+
+
+def _actual(line: Line, action: Mapping[str, Any]) -> Part | None:
     """What came instead, for failures; their message where no value says it."""
     if line.entry.kind != Kind.FAILURE:
         return None
-    actual, message = line.body.get("actual"), line.body.get("message")
-    note = str(message) if message and actual not in (None, "", message) else ""
-    return part("Actual", actual if actual not in (None, "") else message, prose=True, note=note, tone="bad")
+    said = [line.body.get("actual"), line.body.get("message"), _first(line.body, action, "why")]
+    there = [value for value in said if value not in (None, "")]
+    if not there:
+        return _error(action)
+    note = next((value for value in there[1:] if isinstance(value, str) and value != there[0]), "")
+    return part("Actual", there[0], prose=True, note=note, tone="bad")
+
+
+def _error(action: Mapping[str, Any]) -> Part | None:
+    error = _mapping(action.get("error"))
+    kind, said = error.get("type"), error.get("message")
+    note = kind if isinstance(kind, str) and said not in (None, "") else ""
+    return part("Error", kind if said in (None, "") else said, prose=True, note=note, tone="bad")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _outcome(entry: Entry, body: Mapping[str, Any]) -> str:
@@ -181,7 +194,7 @@ def _outcome(entry: Entry, body: Mapping[str, Any]) -> str:
 
 
 def _facts(line: Line, action: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = []
+    facts = [("name", line.entry.name)] if len(line.entry.name) > NAME_SHOWN else []
     attempts = action.get("attempts")
     if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts > 1:
         facts.append(("attempts", str(attempts)))

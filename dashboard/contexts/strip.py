@@ -43,9 +43,10 @@ class Strip:
     width: int
     words: str
     parts: list[Part]
-    brush: tuple[float, float] | None
+    brush: tuple[float, float, float] | None
     times: str
     span_words: str
+    range_words: str
     height: int = UP + 1 + DOWN
     base: int = UP
 
@@ -69,6 +70,7 @@ def strip(agent_id: int, asked: Asked, now: datetime) -> Strip:
         brush=_brush(asked, since, until),
         times=_times(asked, now),
         span_words=SPAN_WORDS[span],
+        range_words=f"the last {SPAN_WORDS[span]}" if until >= now else f"{SPAN_WORDS[span]} around it",
     )
 
 
@@ -149,13 +151,14 @@ def _share(at: datetime, since: datetime, until: datetime) -> float:
     return round(100 * min(1.0, max(0.0, (at - since) / (until - since))), 3)
 
 
-def _brush(asked: Asked, since: datetime, until: datetime) -> tuple[float, float] | None:
-    """Left edge and width, in per cent."""
+def _brush(asked: Asked, since: datetime, until: datetime) -> tuple[float, float, float] | None:
+    """Left edge, width and right edge, in per cent."""
     if not asked.brushed:
         return None
     left = _share(asked.since, since, until) if asked.since else 0.0
     right = _share(asked.until, since, until) if asked.until else 100.0
-    return left, max(0.3, right - left)
+    width = max(0.3, right - left)
+    return left, width, round(left + width, 3)
 
 
 def _times(asked: Asked, now: datetime) -> str:

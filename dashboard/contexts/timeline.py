@@ -84,6 +84,7 @@ def region(agent: Agent, asked: Asked, now: datetime) -> dict[str, Any]:
         "spans": _spans(asked),
         "chips": _chips(agent, asked, now),
         "menus": _menus(agent, asked, now),
+        "untouched": not (found or asked.filtered or asked.brushed or asked.span or asked.before),
         "items": _items(found, asked, now),
         "waiting": timeline.count_newer(agent.pk, chosen, held, most=MOST_NEW + 1) if held else 0,
         "most_new": MOST_NEW,
@@ -189,12 +190,14 @@ def _day(day: date, now: datetime) -> str:
 
 
 def _chips(agent: Agent, asked: Asked, now: datetime) -> list[Choice]:
-    """Everything, then each kind with how many there are in the chosen times."""
+    """Everything, then each kind; with how many there are, unless a search would have to count them."""
     counts = timeline.counts(agent.pk, asked.chosen(now))
-    chips = [Choice("Everything", asked.at(kind=""), not asked.kind, _capped(sum(counts.values())))]
+    counted = not replace(asked, kind="").filtered
+    everything = _capped(sum(counts.values())) if counted else ""
+    chips = [Choice("Everything", asked.at(kind=""), not asked.kind, everything)]
     for kind, word in CHIPS:
         if kind in ALWAYS or counts.get(kind) or asked.kind == kind:
-            count = _capped(counts.get(kind, 0))
+            count = _capped(counts.get(kind, 0)) if counted else ""
             chips.append(Choice(word, asked.at(kind=kind), asked.kind == kind, count, kind))
     return chips
 

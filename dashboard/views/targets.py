@@ -1,0 +1,121 @@
+"""Alert targets: two typed forms, a test that goes the whole way, and what became of each message."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from agents.models import AlertTarget
+from agents.services import targets
+from dashboard import fragments
+from dashboard.contexts import alerts as context
+from dashboard.contexts.asked import words
+from dashboard.request import ProjectRequest, member
+
+
+@require_GET
+@member()
+def alerts(request: ProjectRequest) -> HttpResponse:
+    return render(request, "alerts.html", context.page(request.project, request.actor, request.now))
+
+
+@require_GET
+@member()
+def now(request: ProjectRequest) -> HttpResponse:
+    """Targets and receipts, for their refetch."""
+    return _region(request)
+
+
+@require_POST
+@never_cache
+@member("targets")
+def add(request: ProjectRequest, kind: str) -> HttpResponse:
+    """A webhook's new secret is in the answer, and nowhere else."""
+    if kind not in AlertTarget.Kind.values:
+        raise Http404
+    label, address = _typed(request)
+    if AlertTarget.objects.filter(project=request.project, kind=kind, address=address).exists():
+        return _refused(request, kind, "This address is a target already.")
+    try:
+        kept = targets.add(actor=request.actor, kind=kind, label=label, address=address, now=request.now)
+    except targets.Refused as refused:
+        return _refused(request, kind, str(refused))
+    return _shown(request, kept)
+
+
+@require_POST
+@never_cache
+@member("targets")
+def change(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Another label or address; a webhook's new address gets a new secret, shown in the answer."""
+    label, address = _typed(request)
+    target = get_object_or_404(AlertTarget, project=request.project, pk=pk)
+    try:
+        kept = targets.change(
+            actor=request.actor, pk=pk, label=label, address=address, enabled=target.enabled, now=request.now
+        )
+    except targets.Refused as refused:
+        return _refused(request, str(pk), str(refused))
+    if kept is None:
+        raise Http404
+    return _shown(request, kept)
+
+
+@require_POST
+@member("targets")
+def turn(request: ProjectRequest, pk: int) -> HttpResponse:
+    """On or off; the form says which, so that two clicks agree."""
+    target = get_object_or_404(AlertTarget, project=request.project, pk=pk)
+    targets.change(
+        actor=request.actor, pk=pk, label=target.label, address=target.address,
+        enabled=request.POST.get("to") == "on", now=request.now,
+    )  # fmt: skip
+    return redirect("alerts", request.project.name)
+
+
+@require_POST
+@member("targets")
+def remove(request: ProjectRequest, pk: int) -> HttpResponse:
+    if not targets.remove(actor=request.actor, pk=pk, now=request.now):
+        raise Http404
+    messages.success(request, "Removed. It is told nothing from now on.")
+    return redirect("alerts", request.project.name)
+
+
+@require_POST
+@member("targets")
+def test(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Orders a test message; what became of it appears beside the target."""
+    if targets.test(actor=request.actor, pk=pk, now=request.now) is None:
+        raise Http404
+    if request.headers.get("HX-Request"):
+        return _region(request)
+    return redirect("alerts", request.project.name)
+
+
+def _region(request: ProjectRequest) -> HttpResponse:
+    shown = context.listed(request.project, request.actor, request.now)
+    return fragments.fresh(render_to_string("partials/target_region.html", shown, request))
+
+
+def _typed(request: ProjectRequest) -> tuple[str, str]:
+    label, address = (words(request.POST.get(name, ""), 500).strip() for name in ("label", "address"))
+    return label, address
+
+
+def _shown(request: ProjectRequest, kept: targets.Kept) -> HttpResponse:
+    if kept.secret is None:
+        messages.success(request, "Kept. Send a test to see that it arrives.")
+        return redirect("alerts", request.project.name)
+    shown = context.page(request.project, request.actor, request.now, kept=kept)
+    return render(request, "alerts.html", shown)
+
+
+def _refused(request: ProjectRequest, form: str, why: str) -> HttpResponse:
+    typed = context.Typed(form, *_typed(request), why)
+    shown = context.page(request.project, request.actor, request.now, typed=typed)
+    return render(request, "alerts.html", shown, status=422)
