@@ -14,6 +14,7 @@ import pytest
 
 from sdk.tests.durable import LATER, RUN, Clock, Heard, begun, event, linked, ours, until
 from sdk.tests.peer import Peer
+from sickbay import _sender
 from sickbay._errors import BadArgument, TokenRefused
 from sickbay._home import Home
 from sickbay._identity import checked_url
@@ -73,19 +74,27 @@ def test_everything_recorded_arrives_once_and_in_order(link: Link, home: Home, p
     assert [json.loads(peer.lines[RUN, seq])["number"] for seq in (1, 3000)] == [0, 2999]
 
 
-def test_ordinary_events_go_soon_and_urgent_ones_at_once(link: Link, home: Home, peer: Peer) -> None:
-    """An event waits for company at most 250 ms; a failure waits for nothing."""
+def test_ordinary_events_wait_for_company_and_go_together(link: Link, home: Home, peer: Peer) -> None:
+    """An event waits at most 250 ms, and what came meanwhile goes with it."""
     link.register()
-    peer.until(lambda: peer.sockets)
-    began = time.monotonic()
+    link.flush()
+    before = len(peer.headers)
     home.spool.append(event(1))
     home.spool.append(event(2))
     peer.until(lambda: len(peer.lines) == 2)
-    assert 0.1 < time.monotonic() - began < 1.5 and len(peer.headers) <= 3
-    began = time.monotonic()
-    home.spool.append(event(3), sync=True)
-    peer.until(lambda: len(peer.lines) == 3)
-    assert time.monotonic() - began < 0.2
+    assert len(peer.headers) == before + 1
+
+
+def test_an_urgent_event_waits_for_nothing(
+    link: Link, home: Home, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the ordinary waits a minute, a failure goes at once and takes the waiting with it."""
+    monkeypatch.setattr(_sender, "SOON", 60.0)
+    link.register()
+    link.flush()
+    home.spool.append(event(1))
+    home.spool.append(event(2), sync=True)
+    peer.until(lambda: peer.seqs(RUN) == [1, 2], 5)
 
 
 def test_a_changed_state_goes_out_without_an_event(link: Link, home: Home, peer: Peer, heard: Heard) -> None:
@@ -124,7 +133,7 @@ def test_a_run_that_began_offline_registers_when_the_server_comes(
     link = linked(home, peer.url, heard)
     began = time.monotonic()
     assert isinstance(link.register(), Unreachable)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 2.0
     home.spool.append(event(1))
     peer.pause = None
     peer.up()
@@ -144,7 +153,7 @@ def test_register_waits_no_longer_than_its_limit_and_the_answer_is_not_lost(
     link = linked(home, peer.url, heard)
     began = time.monotonic()
     assert isinstance(link.register(timeout=0.2), Unreachable)
-    assert time.monotonic() - began < 1.0 and not heard.pauses
+    assert time.monotonic() - began < 2.0 and not heard.pauses
     gate.set()
     until(lambda: heard.pauses)
     assert heard.pauses[0]["id"] == "p"
