@@ -106,8 +106,12 @@ class StateFile:
         grave = self._grave()
         paths = self._paths if sync or grave != self._copied else self._paths[:1]
         try:
+            # One fsync of a file and one of the directory: if power fails before the copy's bytes are on disk,
+            # the copy is damaged or older, and the first file is neither.
             for path in paths:
-                self._write(path, text, sync=len(paths) == 2)
+                self._write(path, text, sync=len(paths) == 2 and path is paths[0])
+            if len(paths) == 2:
+                sync_directory(paths[0].parent)
         except OSError as error:
             self.failed_saves += 1
             log.error("sickbay: the state could not be written to %s: %s", self._paths[0], error)
@@ -254,8 +258,6 @@ def _replace(path: Path, text: bytes, *, sync: bool) -> None:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
         raise
-    if sync:
-        sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:
