@@ -106,7 +106,7 @@ class StateFile:
         grave = self._grave()
         paths = self._paths if sync or grave != self._copied else self._paths[:1]
         try:
-            # One fsync of a file and one of the directory: if power fails before the copy's bytes are on disk,
+            # One fsync of a file, one of the directory: if power fails before the copy's bytes are on disk,
             # the copy is damaged or older, and the first file is neither.
             for path in paths:
                 self._write(path, text, sync=len(paths) == 2 and path is paths[0])
