@@ -59,6 +59,6 @@ def note(doing: Mapping[int, str], now: dt.datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(NOTE, [ids, [text(doing[id], 200) for id in ids], ids, now])
         changed = sorted(set(cursor.fetchall()))
-    for agent_id, project_id in changed:
-        announce.changed_agent(agent_id, project_id)
+    for project_id in sorted({project_id for _, project_id in changed}):
+        announce.changed_agents([agent for agent, its in changed if its == project_id], project_id)
     return len(changed)

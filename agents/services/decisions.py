@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from agents import announce
 from agents.access import Actor
@@ -85,7 +86,9 @@ def decide(
     agents: Iterable[str] | None = None,
 ) -> Outcome:
     """Decide about every waiting pause of the incident, or those of the named agents."""
-    _lock_instances(Pause.objects.filter(incident_id=incident_id).values_list("instance_id", flat=True))
+    _lock_instances(
+        Instance.objects.filter(Q(pauses__incident=incident_id) | Q(incidents=incident_id)).values_list("pk")
+    )
     incident = (
         Incident.objects.select_for_update().filter(pk=incident_id, project_id=actor.project_id).first()
     )
@@ -93,15 +96,15 @@ def decide(
         return Outcome("not_found", "There is no such incident.")
     if incident.version != version:
         return _refused(incident, version)
-    waiting = Pause.objects.filter(incident=incident, state__in=WAITING).select_related("instance__agent")
-    if agents is not None:
-        waiting = waiting.filter(instance__agent__name__in=list(agents))
     said = Said(actor, verb, version, reason, guidance, probation, now)
-    decided = list(waiting.order_by("instance_id"))
+    named = None if agents is None else set(agents)
+    if verb == "stop" and incident.cause in incidents.BY_ITSELF and incident.state in incidents.UNDECIDED:
+        _hold_the_unpaused(incident, named, said)
+    waiting = Pause.objects.filter(incident=incident, state__in=WAITING).select_related("instance__agent")
+    decided = [p for p in waiting.order_by("instance_id") if named is None or p.instance.agent.name in named]
     if not decided:
-        return Outcome(
-            "nothing_to_decide", "No pause of this incident waits for a decision.", version, incident=incident
-        )
+        sentence = "No pause of this incident waits for a decision."
+        return Outcome("nothing_to_decide", sentence, version, incident=incident)
     results = [_settle_one(pause, said) for pause in decided]
     _after(incident, [pause.instance.agent for pause in decided], said)
     incident.refresh_from_db()
@@ -157,9 +160,18 @@ def stop(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Outcom
     return Outcome("decided", outcomes[-1].sentence, outcomes[-1].version, results, outcomes[-1].incident)
 
 
-def _lock_instances(ids: Iterable[int]) -> None:
-    rows = Instance.objects.select_for_update(no_key=True).filter(pk__in=list(ids)).order_by("pk")
+def _lock_instances(ids: Iterable[int] | QuerySet[Instance, Any]) -> None:
+    rows = Instance.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     list(rows.values_list("pk", flat=True))
+
+
+def _hold_the_unpaused(incident: Incident, named: set[str] | None, said: Said) -> None:
+    """Stopping what is silent, late or blocked: nothing holds it yet, so it is paused first."""
+    held = Pause.objects.filter(state__in=pauses.HOLDING).values("instance")
+    free = incident.instances.exclude(pk__in=held).select_related("agent").order_by("pk")
+    for instance in free:
+        if named is None or instance.agent.name in named:
+            pauses.hold(instance, incident, text(f"{said.actor.name} stops it: {said.reason}", 500), said.now)
 
 
 def _refused(incident: Incident, shown: int) -> Outcome:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from agents import announce
@@ -90,8 +90,9 @@ def failure_counted(agent_id: int, now: dt.datetime) -> None:
         bump(pk)
 
 
+@transaction.atomic
 def acknowledge(*, actor: Actor, incident_id: int, now: dt.datetime) -> Acknowledged:
-    """Someone has it; the version stays. The caller opens the transaction."""
+    """Someone has it; the version stays."""
     incident = Incident.objects.filter(pk=incident_id, project_id=actor.project_id).first()
     if incident is None:
         return Acknowledged("not_found")

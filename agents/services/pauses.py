@@ -127,7 +127,7 @@ def order(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Order
         agent=agent, instances=free, cause=Cause.HUMAN, title=f"{agent.name} was paused by hand", now=now
     )
     for instance in free:
-        _hold(instance, incident, text(cause, 500), reason, now)
+        hold(instance, incident, text(cause, 500), now)
     refresh_agent(agent.pk, now)
     note(agent, None, Kind.COMMAND, "pause", "ordered", cause, incident.pk, {"reason": reason}, now)
     announce.changed_agent(agent.pk, agent.project_id)
@@ -141,6 +141,26 @@ def order(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Order
         now=now,
     )
     return Ordered(incident, [instance.name for instance in free], already)
+
+
+def hold(instance: Instance, incident: Incident, cause: str, now: dt.datetime) -> Pause:
+    """A human's pause of one instance, whose row is locked, with the command that tells its process."""
+    running = instance.live and instance.gone_since is None and instance.reported not in STILL
+    pause = Pause.objects.create(
+        incident=incident,
+        instance=instance,
+        state=PauseState.PAUSING if running else PauseState.PAUSED,
+        owner=Owner.HUMAN,
+        cause=cause,
+        in_flight=instance.doing if running else "",
+        at=now,
+    )
+    payload = {"pause": str(pause.pk), "owner": pause.owner, "cause": cause, "incident": incident.pk}
+    commands.order(
+        instance=instance, kind=Command.Kind.PAUSE, payload=payload, pause=pause, decision=None, now=now
+    )
+    show(instance, Status.PAUSING if running else Status.PAUSED, now)
+    return pause
 
 
 def refresh_agent(agent_id: int, now: dt.datetime) -> bool:
@@ -365,21 +385,3 @@ def _drawn(instance: Instance, held: Pause | None) -> tuple[Any, ...]:
         instance.hourly,
         (held.pk, held.state, held.in_flight) if held else None,
     )
-
-
-def _hold(instance: Instance, incident: Incident, cause: str, reason: str, now: dt.datetime) -> None:
-    running = instance.live and instance.gone_since is None and instance.reported not in STILL
-    pause = Pause.objects.create(
-        incident=incident,
-        instance=instance,
-        state=PauseState.PAUSING if running else PauseState.PAUSED,
-        owner=Owner.HUMAN,
-        cause=cause,
-        in_flight=instance.doing if running else "",
-        at=now,
-    )
-    payload = {"pause": str(pause.pk), "owner": pause.owner, "cause": cause, "incident": incident.pk}
-    commands.order(
-        instance=instance, kind=Command.Kind.PAUSE, payload=payload, pause=pause, decision=None, now=now
-    )
-    show(instance, Status.PAUSING if running else Status.PAUSED, now)

@@ -27,6 +27,7 @@ from sickbay import budget
 SILENT_AFTER = dt.timedelta(seconds=60)
 GONE_AFTER = dt.timedelta(minutes=10)
 COMING_BACK = dt.timedelta(seconds=120)
+FORGOTTEN_AFTER = dt.timedelta(days=1)
 STANDSTILL = dt.timedelta(seconds=10)
 THIRD_WITHIN = dt.timedelta(minutes=10)
 HELD = (Status.PAUSED, Status.PAUSING, Status.STOPPED)
@@ -87,6 +88,7 @@ def look(now: dt.datetime) -> Looked:
     vanished = sum(_gone(pk, now) for pk in _long_silent(now)) + _superseded(now)
     incidents.close_applied(now)
     close_silences(now)
+    Presence.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
     missed, blocked, late = overdue.missed(now), overdue.blocked(now), overdue.not_taken_up(now)
     return Looked(silent, vanished, heard, missed, blocked, late)
 

@@ -311,3 +311,22 @@ def test_a_broken_account_changes_nothing(project: Project, wire: dict[str, Any]
     cast.says(instance, account=budget.dump(account, 0.0))
     cast.says(instance, account=wire)
     assert instance.consecutive == 1
+
+
+def test_what_is_silent_can_be_stopped(project: Project, alice: User) -> None:
+    """An agent that will not come back is stopped from its incident, which is settled by that."""
+    running(project)
+    watchdog.look(SILENT)
+    incident = cast.only_incident()
+    who = cast.actor(alice, project)
+    said = {
+        "actor": who,
+        "incident_id": incident.pk,
+        "version": incident.version,
+        "reason": "gone",
+        "now": SILENT,
+    }
+    assert decisions.decide(verb="resume", **said).name == "nothing_to_decide"
+    assert decisions.decide(verb="stop", **said).results[0].result == "stopped"
+    assert (Agent.objects.get().status, cast.only_incident().state) == ("stopped", "closed")
+    assert decisions.start(actor=who, agent=Agent.objects.get(), reason="", now=SILENT).name == "decided"
