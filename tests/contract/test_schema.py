@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -32,7 +35,17 @@ operators = schema.exclude(tag="how agents report")
 
 
 @pytest.fixture
-def bearer(db: None) -> dict[str, str]:
+def one_connection(db: None) -> Iterator[None]:
+    """As Django's own test client does it: a request leaves the test's connection open."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def bearer(one_connection: None) -> dict[str, str]:
     """A token of a project with a paused agent, so that some requests meet something."""
     project = Project.objects.create(name="main")
     cast.spends_its_budget(cast.worker(project))
