@@ -34,7 +34,7 @@ def bury(home: Home, ledger: Ledger) -> None:
     ][-1:]
     uncounted = [(id, name) for id, name in last if id not in seen]
     in_flight = _flying(vanished.in_flight, ended)
-    ledger.note(ledger.crashed(vanished.run, uncounted, in_flight=in_flight))
+    ledger.crashed(vanished.run, uncounted, in_flight=in_flight)
 
 
 def _flying(mark: str | None, ended: set[Any]) -> str | None:

@@ -222,37 +222,28 @@ class Ledger:
                 self._judge(newest)
                 self._save(sync=True)
 
-    def crashed(self, run: str, failures: Iterable[tuple[str, str]], *, in_flight: str | None) -> Line:
+    def crashed(self, run: str, failures: Iterable[tuple[str, str]], *, in_flight: str | None) -> None:
         """Settle what an earlier run left: failures it had no time to count, and its own death, once.
 
-        Its death counts when an action was in flight, or when it is the third within ten minutes. Returns
-        the line that tells of it.
+        Its death counts when an action was in flight, or when it is the third within ten minutes. The lines
+        that tell of it are kept in the state until a run begins, however many starts are refused before.
         """
         with self.lock:
-            if self.data.buried and self.data.buried["run"] == run:
-                return dict(self.data.buried)
-            now = self._clock.boot()
-            for id, name in failures:
-                self.data.account = budget.fail(self.data.account, budget.Failure(id, name, now))
-            recent = [at for at in self.data.crashes if now - at < 600.0]
-            self.data.crashes = [*recent[-20:], now]
-            counted = in_flight is not None or len(self.data.crashes) >= 3
-            id = f"crash-{run}"
-            if counted:
-                self.data.account = budget.fail(self.data.account, budget.Failure(id, "crash", now))
-            how = f"{in_flight} was in flight" if in_flight else "no action was in flight"
-            self.data.buried = {
-                "kind": "run",
-                "name": "vanished",
-                "at": self._clock.wall(),
-                "run": run,
-                "in_flight": bool(in_flight),
-                "counted": counted,
-                "title": f"the process vanished; {how}",
-            }
-            self._judge(id if counted else None)
-            self._save(sync=True)
-            return dict(self.data.buried)
+            if not self.data.buried or self.data.buried["run"] != run:
+                now = self._clock.boot()
+                recent = [at for at in self.data.crashes if now - at < 600.0]
+                self.data.crashes = [*recent[-20:], now]
+                counted = in_flight is not None or len(self.data.crashes) >= 3
+                deaths = [(f"crash-{run}", "crash")] if counted else []
+                for id, name in [*failures, *deaths]:
+                    self.data.account = budget.fail(self.data.account, budget.Failure(id, name, now))
+                self._judge(deaths[0][0] if deaths else None)
+                told = _pausing.obituary(run, in_flight, counted, self._clock.wall())
+                pause, self._unsaid = self._unsaid, None
+                self.data.buried = {"run": run, "lines": [told, pause] if pause else [told]}
+                self._save(sync=True)
+            for line in self.data.buried["lines"]:
+                self.note(dict(line))
 
     # — telling —
 
@@ -352,7 +343,7 @@ class Ledger:
         pause.cause = pause.cause[:PAUSE_TEXT]
         self.data.pause = pause
         self._barrier = self._refusal
-        self._unsaid = {"kind": "pause", "name": pause.owner, "title": pause.cause, "pause": pause.id}
+        self._unsaid = _pausing.pause_line(pause)
 
     def _succeeded(self, name: str, word: str) -> None:
         account = self.data.account

@@ -36,6 +36,24 @@ def due(account: Account, limits: Budget, clock: Clock, failure: str | None) -> 
     )
 
 
+def pause_line(pause: Pause) -> dict[str, Any]:
+    return {"kind": "pause", "name": pause.owner, "title": pause.cause, "pause": pause.id, "at": pause.at}
+
+
+def obituary(run: str, in_flight: str | None, counted: bool, at: float) -> dict[str, Any]:
+    """The line of a run that vanished; the server makes the failure of it when it counts."""
+    how = f"{in_flight} was in flight" if in_flight else "no action was in flight"
+    return {
+        "kind": "run",
+        "name": "vanished",
+        "at": at,
+        "run": run,
+        "in_flight": in_flight is not None,
+        "counted": counted,
+        "title": f"the process vanished; {how}",
+    }
+
+
 def settlement(pause: str, command: str, verb: str, clock: Clock) -> dict[str, Any]:
     """What is kept of a decision that was obeyed; the boot's time tells later which failures it saw."""
     return {

@@ -56,8 +56,8 @@ class Pause:
 class State:
     """Everything that a restart must not forget.
 
-    `epoch_run` is the run that `epoch` was given to; `buried` the line of a vanished run that is counted
-    and whose line waits for the next run to begin.
+    `epoch_run` is the run that `epoch` was given to; `buried` the lines that tell of a vanished run, kept
+    until the next run begins.
     """
 
     epoch: int = 0
