@@ -30,6 +30,8 @@ class Peer:
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
+        self.registering = threading.Event()  # cleared, a register is done but not answered
+        self.registering.set()
         self.lines: dict[tuple[str, int], bytes] = {}
         self.order: list[tuple[str, int]] = []
         self.headers: list[dict[str, Any]] = []
@@ -212,6 +214,7 @@ class Door(BaseHTTPRequestHandler):
         answer = {"epoch": epoch, "pause": peer.pause, "account": _account(), "guidance": None}
         answer |= {"commands_version": len(peer.commands), "beat_s": peer.beat_s}
         answer |= {"reconnect_max_s": peer.reconnect_max_s, "now": time.time()}
+        peer.registering.wait(10)
         self.answer(200, answer)
 
     def _events(self, body: bytes) -> None:

@@ -316,6 +316,22 @@ def test_once_its_pause_is_lifted_a_refused_start_registers_by_itself(
     link.stop()
 
 
+def test_nobody_is_fenced_by_their_own_register(link: Link, home: Home, peer: Peer, heard: Heard) -> None:
+    """Who looks for commands while the answer with the new epoch is on its way is not called replaced."""
+    home.state.data.epoch = peer.epoch = 1
+    peer.pause = {"id": "p", "owner": "human", "cause": "stop", "incident": 7, "stopped": False}
+    link.register(wants="wait")
+    peer.pause = None
+    peer.registering.clear()
+    assert isinstance(link.register(0.01), Unreachable)
+    peer.until(lambda: peer.epoch == 2)
+    link.look()
+    peer.registering.set()
+    until(lambda: link.epoch == 2)
+    link.look()
+    assert heard.fenced == 0 and not link.is_fenced
+
+
 def test_a_newer_process_fences_this_one(link: Link, home: Home, peer: Peer, heard: Heard) -> None:
     """It is told once, its events still arrive, and it hands on no command any more."""
     link.register()

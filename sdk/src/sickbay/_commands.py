@@ -28,7 +28,7 @@ class Commands:
         wire: Wire,
         query: Callable[[], dict[str, Any]],
         hand_on: Callable[[list[dict[str, Any]]], None],
-        fenced: Callable[[], None],
+        fenced: Callable[[int], None],
     ) -> None:
         self.after = 0
         self._wire, self._query = wire, query
@@ -43,7 +43,7 @@ class Commands:
         if answer is None:
             return
         if answer.fenced:
-            self._fenced()
+            self._fenced(query["epoch"])
             return
         # Sender and listener may both have asked: what one handed on, the other does not.
         with self._lock:

@@ -191,6 +191,7 @@ class Link:
 
     def _register(self) -> Registered:
         assert self._wire is not None and self._commands is not None
+        self._answered = False
         state = self.home.state
         body = {
             **self.identity.wire(),
@@ -202,10 +203,11 @@ class Link:
             "wants": self._wants or "wait",
         }
         answer = self._wire.register(body)
-        self._answered, self.epoch = True, answer.epoch
+        self.epoch = answer.epoch
         if answer.epoch is not None:
             state.data.epoch, state.data.epoch_run = answer.epoch, self._run
             state.save()
+        self._answered = True  # from here on, being fenced is believed
         self._reached()
         self._told_pace(answer.beat_s, answer.reconnect_max_s)
         self._commands.after = 0
@@ -301,7 +303,7 @@ class Link:
             if self.home.spool.run is not None and (signal := self._aside.signal(self.home.clock)):
                 self.home.spool.append(signal)
         if answer.fenced:
-            self._fenced()
+            self._fenced(self._speaking_epoch)
         self._tell(self._on_account, answer.account)
         self._tell(self._on_pause, answer.pause)
         if answer.wait_ms > 0:
@@ -366,8 +368,9 @@ class Link:
         if self._commands is not None and self._wants is not None and not self.is_fenced:
             self._commands.look(wait)
 
-    def _fenced(self) -> None:
-        if not self.is_fenced:
+    def _fenced(self, epoch: int) -> None:
+        """A newer process took over, unless it is this one: the answer to its register may be on its way."""
+        if self._answered and epoch == self._speaking_epoch and not self.is_fenced:
             self.is_fenced = True
             self._call(self._on_fenced)
 
