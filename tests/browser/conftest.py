@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
@@ -50,8 +51,12 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 @pytest.fixture(scope="session")
 def daphne(django_db_setup: None, django_db_blocker: Any) -> Iterator[Daphne]:
     """One web server for all tests of this folder; whoever kills it starts it again."""
-    with django_db_blocker.unblock(), running_daphne() as running:
-        yield running
+    with django_db_blocker.unblock():
+        with running_daphne() as running:
+            yield running
+        # Django has one connection in each context, and Playwright's loop is another one than pytest's: what
+        # it still held when the loop ends would keep the test database from being dropped.
+        connections.close_all()
 
 
 @pytest.fixture
