@@ -54,10 +54,11 @@ def counts(project: Project) -> dict[str, int]:
     return {status: found[status] for status in Status.values if status in found}
 
 
-def listed(project: Project, asked: Filter) -> Listed:
-    """The page asked for; one beyond the last is the last."""
+def listed(project: Project, asked: Filter, by_status: dict[str, int]) -> Listed:
+    """The page asked for; one beyond the last is the last. `by_status` is what `counts` said."""
     found = _found(project, asked)
-    total = found.count()
+    total = by_status.get(asked.status, 0) if asked.status else sum(by_status.values())
+    total = found.count() if asked.text else total
     page = min(max(1, asked.page), max(1, -(-total // PAGE)))
     ordered = found.order_by(*_order(asked.sort))
     return Listed(list(_with_instances(ordered)[(page - 1) * PAGE : page * PAGE]), total, page)

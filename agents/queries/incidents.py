@@ -59,10 +59,15 @@ def waiting_ids(project: Project) -> list[int]:
 
 
 def unsettled(project: Project) -> list[Incident]:
-    """Every incident that is not closed, with the instances it holds."""
-    return list(
-        _with_agents(project.incidents.exclude(state=IncidentState.CLOSED)).order_by("opened_at", "pk")
-    )
+    """Every incident that is not closed, with what it holds; `overdue` where nobody took up its decision."""
+    found = project.incidents.exclude(state=IncidentState.CLOSED).annotate(overdue=Exists(_paged_again()))
+    return list(_with_agents(found).order_by("opened_at", "pk"))
+
+
+def waits(incident: Incident) -> bool:
+    """Whether one of `unsettled` waits for a human; the same rule as `waiting`, without asking again."""
+    overdue: bool = getattr(incident, "overdue", False)
+    return incident.state in UNDECIDED or (incident.state == IncidentState.DECIDED and overdue)
 
 
 def holding(project: Project, agent_id: int) -> Incident | None:
@@ -188,11 +193,15 @@ def last_action(agent_id: int, until: datetime) -> Entry | None:
 
 
 def _waiting(project: Project) -> QuerySet[Incident]:
-    paged_again = Command.objects.filter(
+    overdue = Q(state=IncidentState.DECIDED) & Exists(_paged_again())
+    return project.incidents.filter(Q(state__in=UNDECIDED) | overdue)
+
+
+def _paged_again() -> QuerySet[Command]:
+    """The commands of an incident that nobody took up, so that someone was told again."""
+    return Command.objects.filter(
         decision__incident=OuterRef("pk"), state=Command.State.ORDERED, paged_again_at__isnull=False
     )
-    overdue = Q(state=IncidentState.DECIDED) & Exists(paged_again)
-    return project.incidents.filter(Q(state__in=UNDECIDED) | overdue)
 
 
 def _with_agents(found: QuerySet[Incident]) -> QuerySet[Incident]:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from agents import access
 from agents.access import Actor
@@ -20,7 +21,7 @@ from agents.queries import budgets, fleet, incidents
 from agents.queries.budgets import Spent
 from agents.queries.fleet import Filter
 from dashboard import marks
-from dashboard.contexts import waiting
+from dashboard.contexts import drawn, waiting
 from dashboard.contexts.bars import hour_until
 
 AGED = frozenset(fleet.WAITING) | {Status.HEALING, Status.IDLE}
@@ -38,6 +39,7 @@ class Row:
     """One agent in the table."""
 
     agent: Agent
+    key: str
     instances: int
     since: datetime | None
     proven: str
@@ -47,19 +49,23 @@ class Row:
     waits: bool
     beat: datetime | None
     due_at: datetime | None
-    bars: str
+    bars: SafeString
     spent: Spent
+    gauge: SafeString
+    status: SafeString | None
     unattended_since: datetime | None
 
 
 def whole(project: Project, asked: Filter, now: datetime, actor: Actor) -> dict[str, Any]:
     """The page: what waits, then the table."""
-    return {**waiting_list(project, now), **table(project, asked, now, actor)}
+    unsettled = incidents.unsettled(project)
+    found = [incident for incident in unsettled if incidents.waits(incident)]
+    return {**waiting_list(project, now, found), **table(project, asked, now, actor, unsettled)}
 
 
-def waiting_list(project: Project, now: datetime) -> dict[str, Any]:
+def waiting_list(project: Project, now: datetime, found: list[Incident] | None = None) -> dict[str, Any]:
     """The incidents that wait for a human and, below or instead, how the others do."""
-    found = incidents.waiting(project)
+    found = incidents.waiting(project) if found is None else found
     free, longest = fleet.longest_unattended(project)
     return {
         "project": project,
@@ -76,11 +82,13 @@ def waiting_mark(project: Project, now: datetime) -> str:
     return _waiting_mark(incidents.waiting(project), *fleet.longest_unattended(project))
 
 
-def table(project: Project, asked: Filter, now: datetime, actor: Actor) -> dict[str, Any]:
+def table(
+    project: Project, asked: Filter, now: datetime, actor: Actor, unsettled: list[Incident] | None = None
+) -> dict[str, Any]:
     """Filters with their counts, and one page of rows."""
     counts = fleet.counts(project)
-    listed = fleet.listed(project, asked)
-    held = held_by(incidents.unsettled(project))
+    listed = fleet.listed(project, asked, counts)
+    held = held_by(incidents.unsettled(project) if unsettled is None else unsettled)
     asked = replace(asked, page=listed.page)
     order = [(agent.pk, str(agent.status)) for agent in listed.agents]
     return {
@@ -95,6 +103,7 @@ def table(project: Project, asked: Filter, now: datetime, actor: Actor) -> dict[
         "chips": _chips(project, asked, counts),
         "sorts": list(fleet.SORTS.items()),
         "may_pause": access.can(actor, "pause", project),
+        **_addresses(project),
         "table_mark": mark(project, asked, order, counts),
         "topic": f"fleet-{project.pk}",
         **_neighbours(project, asked, listed),
@@ -106,19 +115,24 @@ def row(agent: Agent, incident: Incident | None, now: datetime) -> Row:
     instances = list(agent.instances.all())
     speaks = _speaker(agent, instances)
     held = agent.status in fleet.WAITING
+    spent = budgets.of_agent(agent, instances, now)
+    proven = _proven(speaks) if speaks and agent.status == Status.PROBATION else ""
     return Row(
         agent=agent,
+        key=str(agent.pk),
         instances=len(instances),
         since=agent.status_since if agent.status in AGED else None,
-        proven=_proven(speaks) if speaks and agent.status == Status.PROBATION else "",
+        proven=proven,
         doing=_doing(agent, speaks, incident),
         gone_since=speaks.gone_since if speaks and held and not speaks.live else None,
         incident=incident,
         waits=incident is not None and agent.status in HELD,
         beat=max((i.heartbeat.last_seen for i in instances if hasattr(i, "heartbeat")), default=None),
         due_at=agent.due_at if agent.status == Status.IDLE and agent.due_at and agent.due_at > now else None,
-        bars=hour_until(agent.bars, agent.bars_until, now),
-        spent=budgets.of_agent(agent, instances, now),
+        bars=drawn.bars(hour_until(agent.bars, agent.bars_until, now)),
+        spent=spent,
+        gauge=drawn.gauge(spent),
+        status=None if agent.status in AGED else drawn.status(agent.status, proven),
         unattended_since=None if held else agent.unattended_since,
     )
 
@@ -155,7 +169,17 @@ def one_row(
     if agent is None:
         return None
     may_pause = access.can(actor, "pause", project)
-    return {"project": project, "now": now, "row": row(agent, incident, now), "may_pause": may_pause}
+    shown = {"project": project, "now": now, "row": row(agent, incident, now), "may_pause": may_pause}
+    return {**shown, **_addresses(project)}
+
+
+def _addresses(project: Project) -> dict[str, str]:
+    """Where rows, agents and incidents stand; a row appends its own, which are digits or a checked name."""
+    return {
+        "rows_at": reverse("fleet_agents", args=[project.name]),
+        "agents_at": reverse("agent", args=[project.name, "x"]).removesuffix("x/"),
+        "incidents_at": reverse("incidents", args=[project.name]),
+    }
 
 
 def held_by(unsettled: list[Incident]) -> dict[int, Incident]:

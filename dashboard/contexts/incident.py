@@ -24,7 +24,7 @@ from agents.services import alerts
 from dashboard import phrasing
 from dashboard.contexts import decision
 from dashboard.contexts.entries import read, seconds
-from dashboard.contexts.values import is_long, line_of, text_of
+from dashboard.contexts.values import is_long, line_of, recorded, text_of
 
 SLACK = timedelta(seconds=2)
 WORDS = {
@@ -246,7 +246,7 @@ def _failures(failed: list[Entry], actions: dict[str, Entry]) -> list[Failure]:
 def _failure(entry: Entry, action: Entry | None) -> Failure:
     body, given = read(entry.body), read(action.body) if action else {}
     outcome, word = WORDS.get(entry.outcome, ("error", entry.outcome.capitalize() or "Failure"))
-    said = text_of(body.get("actual")) or text_of(body.get("message"))
+    said = text_of(recorded(body.get("actual"))) or text_of(body.get("message"))
     exception = text_of(body.get("exception"), 200)
     if body.get("actual") in (None, "") and exception:
         said = f"{exception}: {said}" if said else exception
@@ -260,7 +260,7 @@ def _failure(entry: Entry, action: Entry | None) -> Failure:
         actual=said or entry.title,
         why=text_of(body.get("why"), 300),
         lasted=min(lasted or 0.0, 3600.0),
-        took=phrasing.took(lasted) if lasted is not None else "",
+        took=phrasing.took(lasted) if lasted and lasted >= 0.05 else "",
     )
 
 

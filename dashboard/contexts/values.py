@@ -36,6 +36,16 @@ def text_of(value: Any, limit: int = 2_000) -> str:
     return cut(json.dumps(value, ensure_ascii=False), limit)
 
 
+def recorded(value: Any) -> Any:
+    """The value itself where the agent recorded it as JSON in a text: `"40.00 €"` is 40.00 €."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
 def cut(text: str, limit: int) -> str:
     text = text if len(text) > limit else text.strip()
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

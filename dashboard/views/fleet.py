@@ -71,10 +71,10 @@ def row(request: ProjectRequest, pk: int) -> HttpResponse:
     if known is None:
         raise Http404
     version, until = known
-    held = incidents.holding(request.project, pk)
-    key = ("row", pk, version, until and int(until.timestamp()), held and held.pk, request.actor.role)
+    key = ("row", pk, version, until and int(until.timestamp()), request.actor.role)
 
     def rendered() -> str:
+        held = incidents.holding(request.project, pk)
         shown = context.one_row(request.project, pk, held, request.now, request.actor)
         return render_to_string("partials/fleet_row.html", shown) if shown else ""
 
