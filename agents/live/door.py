@@ -1,8 +1,8 @@
 """What the agents' socket and poll share: who comes in, and the database without an event loop in its way.
 
 Nothing awaits while it holds a pooled connection: each look at the database is one job in a thread, which
-gives its connection back. Looks at instances are gathered for a few milliseconds and asked in one query, so
-that a thousand agents that look at once cost two.
+gives its connection back. Looks at instances that come while another is on its way are asked together, so
+that a thousand agents that look at once cost a few queries.
 """
 
 from __future__ import annotations
@@ -12,23 +12,30 @@ import concurrent.futures
 import hashlib
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 from django.db import connection
 from django.utils import timezone
 
 from agents.models import Instance
-from agents.services import admission, epochs
+from agents.services import admission
 
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 THREADS = 4
-GATHER_S = 0.01
 AT_ONCE = 500
 TOKEN_KEPT_S = 2.0
+NAMED = """
+SELECT k.project, k.agent, k.instance, i.id
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS k(project, agent, instance)
+JOIN agents_agent a ON a.project_id = k.project AND a.name = k.agent
+JOIN agents_instance i ON i.agent_id = a.id AND i.name = k.instance
+"""
 _threads = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="live")
 
 
@@ -62,31 +69,26 @@ async def admit(scope: Mapping[str, Any], agent: str | None = None) -> Caller:
     """The caller, or admission.Refusal."""
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    numbers = {name: admission.whole_number(query.get(name)) for name in ("epoch", "after", "wait")}
-    name = agent if agent is not None else query.get("agent", "")
-    return await in_thread(_admit, header.decode("latin-1"), name, query.get("instance", "main"), numbers)
-
-
-def _admit(authorization: str, agent: str, instance: str, numbers: dict[str, int]) -> Caller:
-    token_id, project_id = _token(authorization)
-    if "\0" in agent + instance:
+    epoch, after, wait = (admission.whole_number(query.get(name)) for name in ("epoch", "after", "wait"))
+    name, instance = agent if agent is not None else query.get("agent", ""), query.get("instance", "main")
+    token_id, project_id = await _token(header.decode("latin-1"))
+    if "\0" in name + instance:
         raise admission.NOT_FOUND
-    try:
-        found = epochs.find(project_id, agent, instance)
-    except epochs.NotFound as error:
-        raise admission.NOT_FOUND from error
-    return Caller(token_id, project_id, agent, instance, found.pk, **numbers)
+    instance_id = await _gathered(_named).ask((project_id, name, instance))
+    if instance_id is None:
+        raise admission.NOT_FOUND
+    return Caller(token_id, project_id, name, instance, instance_id, epoch, after, wait)
 
 
-def _token(authorization: str) -> tuple[int, int]:
+async def _token(authorization: str) -> tuple[int, int]:
     """The token and its project; remembered for two seconds, because agents of one token come in crowds."""
     key, now = hashlib.sha256(authorization.encode()).digest(), time.monotonic()
     known = _tokens.get(key)
     if known is not None and now - known[0] < TOKEN_KEPT_S:
         return known[1]
+    token = await in_thread(admission.agent_token, authorization, timezone.now())
     if len(_tokens) > 1_000:
         _tokens.clear()
-    token = admission.agent_token(authorization, timezone.now())
     _tokens[key] = now, (token.pk, token.project_id)
     return token.pk, token.project_id
 
@@ -102,44 +104,47 @@ class Seen:
     commands_version: int
 
 
-class Looks:
-    """Looks at instances, gathered."""
+class Gathered(Generic[K, V]):
+    """Questions that come while one is being asked are asked together in the next query."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[int, list[asyncio.Future[Seen | None]]] = {}
+    def __init__(self, query: Callable[[list[K]], dict[K, V]]) -> None:
+        self._query = query
+        self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def look(self, instance_id: int) -> Seen | None:
-        """The row as it is now, or None when it is gone."""
-        future: asyncio.Future[Seen | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(instance_id, []).append(future)
+    async def ask(self, key: K) -> V | None:
+        """The answer as of now, or None when there is none."""
+        future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(future)
         if self._task is None:
             self._task = asyncio.create_task(self._ask())
         return await future
 
     async def _ask(self) -> None:
         while self._waiting:
-            await asyncio.sleep(GATHER_S)
-            ids = list(self._waiting)[:AT_ONCE]
-            asked = {id: self._waiting.pop(id) for id in ids}
+            asked = {key: self._waiting.pop(key) for key in list(self._waiting)[:AT_ONCE]}
             try:
-                found = await in_thread(_rows, ids)
+                found = await in_thread(self._query, list(asked))
             except Exception as error:
-                _settle(asked, error)
+                for future in _open(asked):
+                    future.set_exception(error)
                 continue
-            _settle(asked, found)
+            for key, futures in asked.items():
+                for future in _open({key: futures}):
+                    future.set_result(found.get(key))
         self._task = None
 
 
-def _settle(asked: dict[int, list[asyncio.Future[Seen | None]]], found: dict[int, Seen] | Exception) -> None:
-    for id, futures in asked.items():
-        for future in futures:
-            if future.done():
-                continue
-            if isinstance(found, Exception):
-                future.set_exception(found)
-            else:
-                future.set_result(found.get(id))
+def _open(asked: dict[K, list[asyncio.Future[V | None]]]) -> list[asyncio.Future[V | None]]:
+    """Those who still wait for their answer."""
+    return [future for futures in asked.values() for future in futures if not future.done()]
+
+
+def _named(names: list[tuple[int, str, str]]) -> dict[tuple[int, str, str], int]:
+    projects, agents, instances = zip(*names, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(NAMED, [list(projects), list(agents), list(instances)])
+        return {(project, agent, instance): pk for project, agent, instance, pk in cursor.fetchall()}
 
 
 def _rows(ids: list[int]) -> dict[int, Seen]:
@@ -147,8 +152,16 @@ def _rows(ids: list[int]) -> dict[int, Seen]:
     return {pk: Seen(epoch, version) for pk, epoch, version in rows}
 
 
-_looks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Looks] = weakref.WeakKeyDictionary()
+_of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Gathered[Any, Any]]]
+_of_loop = weakref.WeakKeyDictionary()
+
+
+def _gathered(query: Callable[[list[K]], dict[K, V]]) -> Gathered[K, V]:
+    """The running loop's gathering of this query."""
+    of_query = _of_loop.setdefault(asyncio.get_running_loop(), {})
+    return of_query.setdefault(query, Gathered(query))
 
 
 async def look(instance_id: int) -> Seen | None:
-    return await _looks.setdefault(asyncio.get_running_loop(), Looks()).look(instance_id)
+    """An instance's row, or None when it is gone."""
+    return await _gathered(_rows).ask(instance_id)

@@ -134,14 +134,12 @@ def floor(size: int, seconds: float) -> float:
     from agents.services.copying import COPY
 
     run, now = uuid.uuid4(), timezone.now()
-    line = event(7).decode()
+    title = "search_flights JFK to SEA"
+    rest = ("action", "search_flights", "ok", "pass", None, "", title, event(7).decode())
     stored, started = 0, time.perf_counter()
     while time.perf_counter() < started + seconds:
-        rows = [
-            (now, now, f"{run.hex}-{seq}", 1, 1, 1, run, seq, False, b"12345678", "action", "search_flights")
-            + ("ok", "pass", None, "", "search_flights JFK to SEA", line)
-            for seq in range(stored, stored + size)
-        ]
+        ids = range(stored, stored + size)
+        rows = [(now, now, f"{run.hex}-{seq}", 1, 1, 1, run, seq, False, b"12345678", *rest) for seq in ids]
         with connection.cursor() as cursor, cursor.copy(COPY) as copying:
             for row in rows:
                 copying.write_row(row)

@@ -118,7 +118,7 @@ class Listener:
 
     def _delay(self) -> float:
         """Full jitter over what the server's fleet needs, doubling to a minute."""
-        self._pacing.failures = max(self._pacing.failures, 4)
+        self._pacing.failures = max(self._pacing.failures, 2)
         return self._pacing.failed()
 
     def _listen(self, stopped: threading.Event) -> None:
