@@ -6,17 +6,21 @@ a body that cannot be read) is put into the same shape by `ErrorsInShape`, the m
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
 
 import orjson
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 API = "/api/v1/"
+AWAY = (OperationalError, InterfaceError)
+log = logging.getLogger("sickbay.api")
 WORDS = {
     400: ("bad_request", "The request cannot be read.", "Send valid JSON, as /api/v1/docs shows."),
     403: ("forbidden", "This is not allowed.", "Use a token that may do this."),
@@ -116,7 +120,7 @@ def answered(status: int, body: dict[str, Any]) -> HttpResponse:
 
 
 class ErrorsInShape:
-    """Below /api/v1/ no error leaves as a page for humans."""
+    """Below /api/v1/ no error leaves as a page for humans, and a database that is away is no bug."""
 
     sync_capable, async_capable = True, False
 
@@ -134,3 +138,10 @@ class ErrorsInShape:
         for name, value in kept.items():
             answer.headers[name] = value
         return answer
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Nothing was committed, so the caller may try again: the database is down, or starting, or full."""
+        if not isinstance(error, AWAY) or not request.path_info.startswith(API):
+            return None
+        log.warning("%s %s was not answered: %s", request.method, request.path_info, error)
+        return answered(503, shaped(503))
