@@ -61,6 +61,8 @@ def test_the_streak_spent_the_budget(signed_in: Client, paused: story.Paused) ->
     assert [f.actual for f in found.streak] == ["12.00 €", "6.55 €", "40.00 €"]
     assert [f.took for f in found.streak] == ["1.3 s"] * 3
     assert len(found.older) == 3 and found.limit == "3 in a row, limit 3"
+    address = f"/p/main/agents/refund-desk/?entry={found.streak[0].entry.id}"
+    assert address in card(signed_in, paused) and signed_in.get(address).status_code == 200
 
 
 def test_failures_before_the_last_resume_are_no_evidence(
