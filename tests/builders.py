@@ -13,8 +13,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Agent, Heartbeat, Instance, Project, Run
-from agents.services import tokens
+from agents import access
+from agents.models import Agent, Heartbeat, Instance, Pause, Project, Run, User
+from agents.services import pauses, tokens
 
 
 def make_project(name: str = "main") -> Project:
@@ -72,6 +73,15 @@ def pause(**fields: Any) -> dict[str, Any]:
         "stopped": False,
         **fields,
     }
+
+
+def order_pause(user: User, project: Project, name: str = "refund-desk") -> Pause:
+    """A human pauses the agent."""
+    actor = access.person(user, project)
+    assert actor is not None
+    agent = Agent.objects.get(project=project, name=name)
+    ordered = pauses.order(actor=actor, agent=agent, reason="look at this", now=timezone.now())
+    return Pause.objects.get(incident=ordered.incident, instance__name="main")
 
 
 def line(event: dict[str, Any] | bytes) -> bytes:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from django.utils import timezone
 
-from agents import access
-from agents.models import Agent, Entry, Incident, Instance, Minute, Pause, Project, Run, User
-from agents.services import pauses
-from tests.builders import Wire, action, pause, state
+from agents.models import Entry, Incident, Instance, Minute, Pause, Project, Run, User
+from tests.builders import Wire, action, order_pause, pause, state
 
 pytestmark = pytest.mark.django_db
 
@@ -50,9 +47,7 @@ def test_an_outdated_writers_state_moves_nothing(wire: Wire, newer: Wire) -> Non
 
 def test_an_outdated_process_obeys_nothing(wire: Wire, newer: Wire, alice: User, project: Project) -> None:
     """It is shown no command, and its receipt is refused."""
-    actor = access.person(alice, project)
-    assert actor is not None
-    pauses.order(actor=actor, agent=Agent.objects.get(), reason="look", now=timezone.now())
+    order_pause(alice, project)
     assert wire.commands().json() == {"commands": [], "commands_version": 2, "fenced": True}
     [command] = newer.commands().json()["commands"]
     refused = wire.receipt(command["id"])

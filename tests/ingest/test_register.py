@@ -7,10 +7,8 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from agents import access
-from agents.models import Agent, Entry, Incident, Instance, Pause, Project, Run, User
-from agents.services import pauses
-from tests.builders import Wire, action, make_project, make_token, pause, state
+from agents.models import Agent, Entry, Incident, Instance, Project, Run, User
+from tests.builders import Wire, action, make_project, make_token, order_pause, pause, state
 
 pytestmark = pytest.mark.django_db
 
@@ -19,13 +17,6 @@ pytestmark = pytest.mark.django_db
 def new(project: Project) -> Wire:
     """A process that has not registered yet."""
     return Wire(make_token(project))
-
-
-def order_pause(alice: User, project: Project) -> Pause:
-    actor = access.person(alice, project)
-    assert actor is not None
-    pauses.order(actor=actor, agent=Agent.objects.get(), reason="look", now=timezone.now())
-    return Pause.objects.get()
 
 
 def test_the_first_register_makes_the_agent(new: Wire) -> None:

@@ -7,8 +7,7 @@ import threading
 import pytest
 
 from agents.models import Project, User
-from tests.builders import Wire, make_project, make_token
-from tests.live.test_socket import pause
+from tests.builders import Wire, make_project, make_token, order_pause
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +19,7 @@ def test_nothing_to_do_is_204(wire: Wire) -> None:
 
 def test_what_waits_is_answered_at_once(wire: Wire, alice: User, project: Project) -> None:
     """A command that was there before is not waited for."""
-    pause(alice, project)
+    order_pause(alice, project)
     answer = wire.commands(after=0, wait=25)
     assert answer.status_code == 200
     assert [c["kind"] for c in answer.json()["commands"]] == ["pause"]
@@ -31,7 +30,7 @@ def test_a_command_ends_the_wait(wire: Wire, alice: User, project: Project) -> N
     answers = []
     poll = threading.Thread(target=lambda: answers.append(wire.commands(after=0, wait=25)))
     poll.start()
-    pause(alice, project)
+    order_pause(alice, project)
     poll.join(5)
     assert answers and [c["kind"] for c in answers[0].json()["commands"]] == ["pause"]
 

@@ -6,21 +6,13 @@ import pytest
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from agents import access
-from agents.models import Agent, Heartbeat, Instance, Project, Token, User
-from agents.services import pauses, tokens
-from tests.builders import Wire, make_project, make_token
+from agents.models import Heartbeat, Instance, Project, Token, User
+from agents.services import tokens
+from tests.builders import Wire, make_project, make_token, order_pause
 from tests.live.conftest import Opener
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def pause(alice: User, project: Project, name: str = "refund-desk") -> None:
-    actor = access.person(alice, project)
-    assert actor is not None
-    agent = Agent.objects.get(project=project, name=name)
-    pauses.order(actor=actor, agent=agent, reason="look at this", now=timezone.now())
 
 
 def test_hello_says_how_to_behave(wire: Wire, open_socket: Opener) -> None:
@@ -33,7 +25,7 @@ def test_a_command_makes_it_look(wire: Wire, open_socket: Opener, alice: User, p
     """An ordered pause is told by its version, and fetched over HTTP."""
     socket = open_socket(wire)
     socket.next()
-    pause(alice, project)
+    order_pause(alice, project)
     assert socket.next() == {"look": 1}
     [command] = wire.commands(after=0).json()["commands"]
     assert (command["kind"], command["version"]) == ("pause", 1)
@@ -43,7 +35,7 @@ def test_a_command_ordered_before_is_in_hello(
     wire: Wire, open_socket: Opener, alice: User, project: Project
 ) -> None:
     """What was ordered while nobody listened is not missed."""
-    pause(alice, project)
+    order_pause(alice, project)
     assert open_socket(wire).next()["hello"]["commands_version"] == 1
 
 
