@@ -6,6 +6,7 @@ ledger is compared with the database. The laws of single transactions stand in t
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+import redis
 import urllib3
 
 from tests.builders import Wire, action, failure, pause, state
@@ -217,12 +219,19 @@ def test_p12_the_older_epoch_moves_nothing(product: Product, token: str, operato
     assert newer.post_events(action()).json()["fenced"] is False
 
 
+def flush(product: Product) -> None:
+    with redis.Redis.from_url(json.loads((product.data / "servers.json").read_text())["redis_url"]) as client:
+        client.flushall()
+
+
 def test_p17_valkey_is_disposable(product: Product, token: str, operator: dict[str, str]) -> None:
-    """P17: killed or hung, nothing is lost, ingest goes on, and orders are there within ten seconds."""
+    """P17: flushed, killed or hung, nothing is lost, ingest goes on, and orders come within ten seconds."""
     speaking = wire(product, token, "p17")
     place = 0
-    for fault in (signal.SIGKILL, signal.SIGSTOP):
+    for fault in (0, signal.SIGKILL, signal.SIGSTOP):
         pid = product.kill("valkey", fault)
+        if not fault:
+            flush(product)
         for _ in range(5):
             place = until(lambda: send(speaking, place + 1), 20, "an acknowledgement")  # noqa: B023
         if fault == signal.SIGSTOP:
