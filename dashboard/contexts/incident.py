@@ -24,7 +24,7 @@ from agents.services import alerts
 from dashboard import phrasing
 from dashboard.contexts import decision
 from dashboard.contexts.entries import read, seconds
-from dashboard.contexts.values import is_long, line_of, recorded, text_of
+from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
 
 SLACK = timedelta(seconds=2)
 WORDS = {
@@ -53,6 +53,10 @@ class Failure:
     @property
     def long(self) -> bool:
         return is_long(self.expected, self.actual)
+
+    @property
+    def prose(self) -> bool:
+        return is_sentence(self.expected)
 
     @property
     def where(self) -> str:

@@ -56,6 +56,11 @@ def is_long(*texts: str) -> bool:
     return any(len(text) > FIGURE or "\n" in text for text in texts)
 
 
+def is_sentence(text: str) -> bool:
+    """Whether it is said in words, as developers write `expected=`, and no value."""
+    return sum(word.isalpha() for word in text.split()) >= 3
+
+
 def _plain(value: Any) -> bool:
     return value is not None and not isinstance(value, Mapping | list)
 
