@@ -61,3 +61,8 @@ def flush_everything() -> Iterator[None]:
     DatabaseOperations.execute_sql_flush = execute_sql_flush  # type: ignore[method-assign]
     yield
     DatabaseOperations.execute_sql_flush = original  # type: ignore[method-assign]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright leaves a running loop in the main thread, which asyncio.run refuses."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
