@@ -72,7 +72,9 @@ def _rows(
 
 def escaped(text: str) -> str:
     """As COPY's text format wants it: a backslash before what would end a field or a row."""
-    return SPECIAL.sub(lambda found: ESCAPES[found[0]], text) if SPECIAL.search(text) else text
+    if text.isalnum() or not SPECIAL.search(text):
+        return text
+    return SPECIAL.sub(lambda found: ESCAPES[found[0]], text)
 
 
 def _body(raw: bytes) -> bytes:

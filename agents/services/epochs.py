@@ -13,9 +13,10 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable
+from functools import cache
 
-from agents.models import Entry, Instance, Kind, Run, RunState
-from agents.services import entries, incidents
+from agents.models import Agent, Entry, Instance, Kind, Run, RunState
+from agents.services import entries, incidents, rows
 from agents.services.lines import Event
 
 ENDS = {"finished": RunState.FINISHED, "failed": RunState.FAILED}
@@ -34,11 +35,21 @@ def find(project_id: int, agent: str, instance: str) -> Instance:
 
 def lock(project_id: int, agent: str, instance: str) -> Instance:
     """The instance with its agent; its row is ours until the commit."""
-    rows = Instance.objects.select_for_update(of=("self",)).select_related("agent")
-    found = rows.filter(**_key(project_id, agent, instance)).first()
-    if found is None:
+    row = rows.one(_locking(), [project_id, agent, instance])
+    if row is None:
         raise NotFound
+    found = rows.build(Instance, row[: rows.width(Instance)])
+    found.agent = rows.build(Agent, row[rows.width(Instance) :])
     return found
+
+
+@cache
+def _locking() -> str:
+    return (
+        f"SELECT {rows.columns(Instance, 'i')}, {rows.columns(Agent, 'a')} FROM agents_instance i"
+        " JOIN agents_agent a ON a.id = i.agent_id"
+        " WHERE a.project_id = %s AND a.name = %s AND i.name = %s FOR UPDATE OF i"
+    )
 
 
 def _key(project_id: int, agent: str, instance: str) -> dict[str, object]:
@@ -61,15 +72,23 @@ def may_obey(instance: Instance, epoch: int) -> bool:
 
 
 def run_of(instance: Instance, run_id: uuid.UUID, *, started_at: dt.datetime) -> Run:
-    """The run of this instance with this id, created on sight; another instance's is not found."""
-    run = Run.objects.filter(pk=run_id).first()
+    """The run of this instance with this id, created on sight; another instance's is not found.
+
+    A statement of its own, after the lock: joined to it, the run could be as it was before the wait.
+    """
+    run = _run(run_id)
     if run is None:
         fresh = Run(id=run_id, instance=instance, started_at=started_at)
         Run.objects.bulk_create([fresh], ignore_conflicts=True)
-        run = Run.objects.get(pk=run_id)
-    if run.instance_id != instance.pk:
+        run = _run(run_id)
+    if run is None or run.instance_id != instance.pk:
         raise NotFound
     return run
+
+
+def _run(run_id: uuid.UUID) -> Run | None:
+    row = rows.one(f"SELECT {rows.columns(Run, 'r')} FROM agents_run r WHERE r.id = %s", [run_id])
+    return None if row is None else rows.build(Run, row)
 
 
 def end(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]], now: dt.datetime) -> None:
