@@ -70,7 +70,7 @@ def get_price(article: str) -> int:
 def write_price(article: str, cents: int) -> int:
     """Write one row of prices.csv and return how many rows it has now."""
     path = WORK / "prices.csv"
-    rows = dict(csv.reader(path.open())) if path.exists() else {}
+    rows = dict(csv.reader(path.read_text().splitlines())) if path.exists() else {}
     rows[article] = f"{cents / 100:.2f}"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(sorted(rows.items()))

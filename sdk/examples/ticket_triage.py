@@ -51,7 +51,8 @@ def sort_ticket(ticket: str) -> str:
     """The queue for a ticket, by the rules that can still be seen."""
     rules = dict(re.findall(r"(\w+)=(\w+)", visible()))
     queue = next((queue for word, queue in rules.items() if word in ticket), "general")
-    (WORK / "queues.jsonl").open("a").write(json.dumps({"ticket": ticket, "queue": queue}) + "\n")
+    with (WORK / "queues.jsonl").open("a") as file:
+        file.write(json.dumps({"ticket": ticket, "queue": queue}) + "\n")
     return queue
 
 
