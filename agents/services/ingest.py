@@ -40,7 +40,7 @@ from agents.services import (
 from agents.services.lines import Header, Line, Refused
 
 SAME_CLOCK_S = 0.5
-STEP = dt.timedelta(microseconds=1)
+MINUTE = dt.timedelta(minutes=1)
 ENDED: dict[str, blockages.Ended] = {"ok": "ok", "already": "ok", "failed": "failed"}
 log = logging.getLogger("sickbay.ingest")
 
@@ -202,13 +202,16 @@ def _count(instance: Instance, run: Run, good: list[Line], now: dt.datetime) -> 
     outcomes: dict[dt.datetime, list[int]] = {}
     ended: list[tuple[dt.datetime, blockages.Ended]] = []
     outward, ends = [], []
+    minute = next_minute = dt.datetime.min.replace(tzinfo=dt.UTC)
     for line in good:
         event, at = line.event, line.at
         assert event is not None and at is not None
         if event.kind == "action":
             if event.outcome in ENDED:
                 is_failure = event.outcome == "failed"
-                minute = at.replace(second=0, microsecond=0)
+                if at >= next_minute:
+                    minute = at.replace(second=0, microsecond=0)
+                    next_minute = minute + MINUTE
                 outcomes.setdefault(minute, [0, 0])[is_failure] += 1
                 if not line.late:
                     ended.append(
