@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
         ({"redact": "x"}, "a function from text to text"),
         ({"about": 4}, "write a text"),
         ({"about": "x" * 501}, "at most 500"),
+        ({"owner": "pay\0ments"}, "holds a NUL character"),
         ({"memory": []}, "write a dict"),
         ({"memory": {"a": (1, 2)}}, r"memory\['a'\] is a tuple: .* write a list"),
         ({"memory": Memory(save=4, load=5)}, "both are functions"),  # type: ignore[arg-type]

@@ -214,6 +214,8 @@ def _text(name: str, text: Any, longest: int) -> str:
         return ""
     if not isinstance(text, str):
         raise BadArgument(f"{name}={text!r:.80}: write a text")
+    if "\0" in text:  # no server takes it, so the agent would be one that nobody sees
+        raise BadArgument(f"{name}={text!r:.80} holds a NUL character: write it without")
     if len(text) > longest:
         raise BadArgument(f"{name}= has {len(text)} characters, at most {longest} fit: shorten it")
     return text
