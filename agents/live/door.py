@@ -13,7 +13,7 @@ import hashlib
 import time
 import weakref
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
@@ -66,7 +66,16 @@ class Caller:
 
 
 async def admit(scope: Mapping[str, Any], agent: str | None = None) -> Caller:
-    """The caller, or admission.Refusal."""
+    """The caller with its instance, or admission.Refusal."""
+    caller = await bearer(scope, agent)
+    instance_id = await _gathered(_named).ask((caller.project_id, caller.agent, caller.instance))
+    if instance_id is None:
+        raise admission.NOT_FOUND
+    return replace(caller, instance_id=instance_id)
+
+
+async def bearer(scope: Mapping[str, Any], agent: str | None = None) -> Caller:
+    """The caller by its token alone; whether there is such an instance is not looked at."""
     query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     epoch, after, wait = (admission.whole_number(query.get(name)) for name in ("epoch", "after", "wait"))
@@ -74,10 +83,7 @@ async def admit(scope: Mapping[str, Any], agent: str | None = None) -> Caller:
     token_id, project_id = await _token(header.decode("latin-1"))
     if "\0" in name + instance:
         raise admission.NOT_FOUND
-    instance_id = await _gathered(_named).ask((project_id, name, instance))
-    if instance_id is None:
-        raise admission.NOT_FOUND
-    return Caller(token_id, project_id, name, instance, instance_id, epoch, after, wait)
+    return Caller(token_id, project_id, name, instance, 0, epoch, after, wait)
 
 
 async def _token(authorization: str) -> tuple[int, int]:

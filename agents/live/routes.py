@@ -21,7 +21,7 @@ AsgiApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitab
 @dataclass(frozen=True)
 class Route:
     """`protocol` is "http" or "websocket"; `path` must match the whole path, its groups go to the scope's
-    `url_route`; `when` may leave a request to Django, such as a GET without `wait`."""
+    `url_route`; `when` may leave a request to Django, such as a POST."""
 
     protocol: str
     path: re.Pattern[str]
@@ -35,7 +35,7 @@ agent_routes: list[Route] = [
         "http",
         re.compile(r"/api/v1/agents/(?P<agent>[^/]+)/commands/"),
         commands_poll,
-        when=lambda scope: scope["method"] == "GET" and b"wait=" in scope["query_string"],
+        when=lambda scope: scope["method"] == "GET",
     ),
 ]
 
