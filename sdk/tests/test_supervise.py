@@ -123,6 +123,18 @@ def test_a_swallowed_pause_is_seen_when_the_step_ends(harness: Harness) -> None:
     assert ran == [1]
 
 
+def test_a_loop_that_waits_says_so(harness: Harness, caplog: Any) -> None:
+    """A pause is one line in the log, with what broke last: waiting must not look like hanging."""
+    agent = harness.agent()
+    human = threading.Thread(target=lambda: (harness.clock.paused.wait(20), harness.resume(agent)))
+    human.start()
+    with caplog.at_level(logging.INFO, logger="sickbay"), pytest.raises(SystemExit):
+        agent.supervise(steps(bad, bad, bad))
+    human.join(20)
+    said = [record.getMessage() for record in caplog.records if "is paused" in record.getMessage()]
+    assert len(said) == 1 and "3 failures in a row" in said[0] and "ValueError: no such order" in said[0]
+
+
 def test_it_waits_when_it_starts_paused(harness: Harness) -> None:
     """supervise of a paused agent waits instead of raising; no step runs before the decision."""
     agent = harness.agent()
@@ -238,7 +250,8 @@ def test_sigterm_ends_a_waiting_agent(tmp_path: Path) -> None:
         text=True,
         timeout=60,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+    assert (done.returncode, done.stdout) == (0, "ended\n")
+    assert "is paused: " in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_a_lazy_step_is_refused_with_advice(harness: Harness) -> None:

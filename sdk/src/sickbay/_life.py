@@ -19,7 +19,7 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from sickbay import _endings, _report
+from sickbay import _endings, _pausing, _report
 from sickbay._arguments import Arguments, check_memory
 from sickbay._burial import bury
 from sickbay._clock import Clock
@@ -85,9 +85,15 @@ class Life:
             raise
         return self.ward
 
-    def deciding(self) -> Flow[None]:
-        """Wait, at no cost, until a human has decided; raises AgentStopped when that is the decision."""
+    def deciding(self, last: str = "") -> Flow[None]:
+        """Wait, at no cost, until a human has decided; raises AgentStopped when that is the decision.
+
+        A loop that waits looks like one that hangs, so the log says once that it waits, for whom and why.
+        """
         ledger = self.ledger
+        if ledger.pause is not None and not ledger.pause.stopped:
+            why = _pausing.refusal(self._arguments.name, ledger.pause, self._arguments.url)
+            log.warning("sickbay: %s%s", why, f". It met {last}" if last else "")
         ledger.waiting = True
         try:
             while True:

@@ -23,6 +23,7 @@ from sickbay._flow import Flow, Rest
 from sickbay._lazy import refusal_of_step
 from sickbay._life import Leaving, Life
 from sickbay._run import RunBase, name_of
+from sickbay._ward import Ward
 
 
 def stepping(run: RunBase, step: Callable[[Any], Any], life: Life, *, heal: bool) -> Flow[None]:
@@ -30,23 +31,25 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life, *, heal: bool
     if not callable(step):
         raise BadArgument(f"supervise({step!r:.60}): write a function of the run, such as def step(run): …")
     name, ward, ledger = name_of(step), life.ward, life.ledger
-    failures = 0
+    failures, last = 0, ""
     while True:
         if life.is_leaving:
             raise Leaving
         if ledger.pause is not None:
-            yield from life.deciding()
-            failures = 0
+            yield from life.deciding(last)
+            failures, last = 0, ""
         since, rings = ward.begun, ledger.rings
         try:
             answer = yield step, (run,)
         except BaseException as error:
             if is_pause(error) and ledger.pause is not None:
+                last = _said(error.__cause__, ward)
                 continue
             if not isinstance(error, Exception) or isinstance(error, ward.passes):
                 raise
             failures += 1
             failed(life, name, error, since)
+            last = _said(error, ward)
             ledger.healing = heal
             if ledger.pause is None:
                 yield Rest(backoff(failures), rings)
@@ -73,6 +76,14 @@ def _told(error: Exception, since: int) -> bool:
     from sickbay._outcome import known_failure
 
     return known_failure(error, since) is not None
+
+
+def _said(error: BaseException | None, ward: Ward) -> str:
+    """As the log may say it: masked, and without the frames, which would live as long as the wait."""
+    if error is None:
+        return ""
+    told = _report.told_error(error, ward.recorder, "all")
+    return f"{told['type']}: {told['message']}"
 
 
 class Terminable:
