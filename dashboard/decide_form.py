@@ -33,6 +33,11 @@ class DecideForm(ReasonForm):
     guidance = forms.CharField(required=False, max_length=4_000)
     probation = forms.BooleanField(required=False)
 
+    def clean_guidance(self) -> str:
+        """Browsers end lines with CR LF; the agent is told what was typed."""
+        guidance: str = self.cleaned_data["guidance"]
+        return guidance.replace("\r\n", "\n")
+
     def seen_until(self) -> datetime | None:
         at = self.cleaned_data.get("shown_at")
         return datetime.fromtimestamp(at, UTC) if at else None

@@ -50,10 +50,10 @@ def is_gone() -> None:
 
 def test_a_resume_becomes_a_command(signed_in: Client, paused: story.Paused) -> None:
     """The reason with its note, the guidance and the probation travel to the agent; the page follows."""
-    answer = decide(signed_in, paused, note="rate is fixed", guidance="Multiply by 100.")
+    answer = decide(signed_in, paused, note="rate is fixed", guidance="Multiply by 100.\r\nThen stop.")
     assert (answer.status_code, answer["Location"]) == (302, f"/p/main/incidents/{paused.incident.pk}/")
     command = Command.objects.get()
-    assert command.kind == "resume" and command.payload["guidance"] == "Multiply by 100."
+    assert command.kind == "resume" and command.payload["guidance"] == "Multiply by 100.\nThen stop."
     assert command.payload["reason"] == "known bug: rate is fixed" and command.payload["probation"] is True
     page = signed_in.get(answer["Location"]).content.decode()
     assert (
