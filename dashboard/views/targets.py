@@ -103,7 +103,8 @@ def _region(request: ProjectRequest) -> HttpResponse:
 
 
 def _typed(request: ProjectRequest) -> tuple[str, str]:
-    label, address = (words(request.POST.get(name, ""), 500).strip() for name in ("label", "address"))
+    """Bounded, and longer than any address may be: one that is cut would pass, and lead elsewhere."""
+    label, address = (words(request.POST.get(name, ""), 2_000).strip() for name in ("label", "address"))
     return label, address
 
 

@@ -84,6 +84,7 @@ def test_a_new_address_gets_a_new_secret(client: Client, alice: User, project: P
         "file:///etc/passwd",
         "json://x",
         "x" * 600,
+        "https://example.com/" + "x" * 600,
         "\0",
     ],
 )
