@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from agents.models import Scope
 from dashboard import fragments
@@ -25,11 +25,13 @@ def welcome(request: ProjectRequest) -> HttpResponse:
     )
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @never_cache
 @member("tokens")
 def token(request: ProjectRequest) -> HttpResponse:
-    """A token for the first agent, in the answer and nowhere else."""
+    """A token for the first agent, in the answer and nowhere else; opened again, its address leads back."""
+    if request.method == "GET":
+        return redirect("welcome", request.project.name)
     made = made_for(request, "first agent", Scope.AGENT, "365")
     if made.text is None:
         messages.warning(request, AGAIN)
