@@ -69,7 +69,7 @@ NO_BEARER = Refusal(
     401,
     "Unauthorized",
     "no_token",
-    "There is no token in this request.",
+    "There is no valid token in this request: it is missing or not of the form sb_….",
     "Send the header Authorization: Bearer sb_…; `manage.py token` prints one.",
 )
 
