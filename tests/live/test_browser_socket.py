@@ -17,6 +17,7 @@ from agents.announce import announce, changed_agent
 from agents.models import Membership, Project, Role, User
 from tests.builders import make_agent
 from tests.product import Daphne, running_daphne
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Open = Callable[..., ClientConnection]
@@ -54,11 +55,24 @@ def watch(socket: ClientConnection, *topics: str) -> dict[str, Any]:
 
 
 def heard(socket: ClientConnection, timeout: float = 5.0) -> dict[str, Any]:
-    """What is said next, but for the hub's "look again" when it has just connected."""
+    """What is said next, but for the hub's "look again" when it has just connected, and for our probes."""
     said: dict[str, Any] = {"again": 1}
-    while "again" in said:
+    while "again" in said or said.get("version") == 0:
         said = json.loads(socket.recv(timeout))
     return said
+
+
+def listen(socket: ClientConnection, *topics: str) -> None:
+    """Watch, and go on when the server's hub, which connects for its first listener, hears of them."""
+
+    def probed() -> bool:
+        announce(topics[0], 0)
+        with contextlib.suppress(TimeoutError):
+            return bool(json.loads(socket.recv(0.2)).get("version") == 0)
+        return False
+
+    assert watch(socket, *topics) == {"watching": len(topics)}
+    until(probed, 20, "the hub")
 
 
 def closed_with(socket: ClientConnection, within: float = 5.0) -> int | None:
@@ -73,7 +87,7 @@ def test_a_change_is_heard(opened: Open, alice: User, project: Project) -> None:
     """The page of an agent hears its new version at once, its fleet's over half a second."""
     agent = make_agent(project)
     socket = opened(alice)
-    assert watch(socket, f"agent-{agent.pk}", f"fleet-{project.pk}") == {"watching": 2}
+    listen(socket, f"agent-{agent.pk}", f"fleet-{project.pk}")
     changed_agent(agent.pk, project.pk)
     said = {signal["topic"]: signal for signal in (heard(socket), heard(socket))}
     assert said[f"agent-{agent.pk}"] == {"topic": f"agent-{agent.pk}", "version": 1, "spread_ms": 0}
@@ -84,8 +98,8 @@ def test_only_what_is_watched(opened: Open, alice: User, project: Project) -> No
     """A second watch takes the place of the first."""
     one, two = make_agent(project, "one"), make_agent(project, "two")
     socket = opened(alice)
-    watch(socket, f"agent-{one.pk}")
-    watch(socket, f"agent-{two.pk}")
+    listen(socket, f"agent-{one.pk}")
+    listen(socket, f"agent-{two.pk}")
     announce(f"agent-{one.pk}", 5)
     announce(f"agent-{two.pk}", 6)
     assert heard(socket)["version"] == 6
