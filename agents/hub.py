@@ -31,6 +31,7 @@ EVERYTHING = "*"
 PING_AFTER = 2.0
 SILENT_AFTER = 8.0
 AT_A_TIME = 50
+LINGER = 1.0
 LOST = (redis.RedisError, OSError, EOFError, ValueError)
 
 # (version, spread_ms); version None says: something may have been missed, look again.
@@ -104,11 +105,17 @@ class Hub:
             listeners.discard(callback)
             if not listeners:
                 del self._callbacks[subject]
-            if not self._callbacks and self._task is not None:
-                self._task.cancel()
-                self._task = None
+            if not self._callbacks:
+                asyncio.get_running_loop().call_later(LINGER, self._stop_if_alone)
 
         return leave
+
+    def _stop_if_alone(self) -> None:
+        """Not at once: who leaves one subject for another needs the subscription again."""
+        if not self._callbacks and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self.connected = False
 
     async def _run(self) -> None:
         """Connect, hear, and connect again, for as long as somebody listens."""

@@ -194,3 +194,20 @@ def test_one_deaf_listener_deafens_nobody(server: Server) -> None:
         leave()
 
     listening(server.url, test)
+
+
+def test_who_changes_the_subject_misses_nothing(server: Server) -> None:
+    """The last listener that leaves one subject for another keeps the subscription."""
+
+    async def run() -> None:
+        slot, the_hub = Slot(), Hub(server.url)
+        leave = the_hub.listen("agent-1", slot)
+        assert await heard(slot) is None
+        leave()
+        leave = the_hub.listen("agent-2", slot)
+        publish(server.url, "agent-2", 6)
+        assert await heard(slot) == 6
+        assert the_hub.connects == 1
+        leave()
+
+    asyncio.run(run())
