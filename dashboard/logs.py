@@ -6,9 +6,21 @@ line, a refused one a warning, a failed one an error with its trace.
 
 from __future__ import annotations
 
+import re
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+LINK = re.compile(r"(/welcome/)[^/\s]{20,}")  # a sign-in link: whoever reads it may be the administrator
+
+
+def without_links(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in ("event", "request"):
+        if isinstance(event.get(key), str):
+            event[key] = LINK.sub(r"\1…", event[key])
+    return event
+
 
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -17,6 +29,7 @@ SHARED: list[Any] = [
     structlog.stdlib.PositionalArgumentsFormatter(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.UnicodeDecoder(),
+    without_links,
 ]
 
 

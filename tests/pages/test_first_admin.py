@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 from agents.models import SignInLink, User
 from agents.services import sign_in_links
+from dashboard import logs
 
 CHOSEN = {"email": "Dora@Example.com", "password": "correct horse battery"}
 
@@ -90,3 +93,16 @@ def test_a_weak_choice_is_refused(client: Client, address: str, field: str, valu
 def test_without_a_csrf_token_it_is_refused(address: str) -> None:
     """Another site cannot take the link up for its visitor."""
     assert Client(enforce_csrf_checks=True).post(address, CHOSEN).status_code == 403
+
+
+def test_a_link_that_still_works_is_in_no_log(address: str) -> None:
+    """What the log says of a refused password leaves the link's secret out."""
+    out = io.StringIO()
+    json = logs.logging_settings("warning")["formatters"]["json"]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        json["()"](processors=json["processors"], foreign_pre_chain=json["foreign_pre_chain"])
+    )
+    said = logging.LogRecord("django.request", logging.WARNING, "", 0, "%s: %s", ("Refused", address), None)
+    handler.emit(said)
+    assert "/welcome/" in out.getvalue() and address not in out.getvalue()
