@@ -74,10 +74,12 @@ class Life:
             yield Blocking(self._open)
             yield Blocking(self._knock)
             while self.ledger.pause is not None:
-                if not self._wait:
+                if self._wait:
+                    yield from self.deciding()
+                else:
                     yield Blocking(lambda: self.link.flush(FLUSH))
-                    raise self.ledger.barred() or NoRun("the pause was lifted while it was met: run again")
-                yield from self.deciding()
+                    if (refusal := self.ledger.barred()) is not None:
+                        raise refusal  # None: the decision came during the flush, so knock again
                 yield Blocking(self._knock)
             self._begin()
         except BaseException:
