@@ -6,7 +6,8 @@ that templates and marks use, and writes names, versions, licences and sha256 su
 `static/vendor/manifest.json`. The outputs are committed, so that running the product needs no node.
 
     uv run scripts/vendor.py           copy anew (runs npm ci when node_modules is not there)
-    uv run scripts/vendor.py --check   change nothing; exit 1 and name what differs
+    uv run scripts/vendor.py --check   change nothing; exit 1 and name what differs: from the packages where
+                                       node_modules is there, else from the manifest and the lock
 """
 
 from __future__ import annotations
@@ -108,21 +109,27 @@ def present() -> dict[str, bytes]:
 
 
 def differences() -> list[str]:
-    """What a fresh copy would change; without node_modules, what contradicts the manifest."""
+    """What a fresh copy would change; without node_modules, what contradicts the manifest or the lock."""
     here = present()
     if MODULES.exists():
         should = wanted()
         return sorted(name for name in here.keys() | should.keys() if here.get(name) != should.get(name))
-    wrong = []
-    for package in json.loads(here["manifest.json"]):
-        for file, sha256 in package["sha256"].items():
-            name = f"{package['folder']}/{file}"
-            if hashlib.sha256(here.get(name, b"")).hexdigest() != sha256:
-                wrong.append(name)
-        if package["name"] == "lucide":
-            drawn = re.findall(r'<symbol id="([^"]+)"', here[f"{package['folder']}/{SPRITE}"].decode())
-            wrong += [f"icon {name}" for name in set(drawn) ^ set(icons_used())]
-    return sorted(wrong)
+    manifest = json.loads(here.pop("manifest.json"))
+    listed = {
+        f"{package['folder']}/{file}": sha for package in manifest for file, sha in package["sha256"].items()
+    }
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in here.items()}
+    wrong = [name for name in listed.keys() | sums.keys() if listed.get(name) != sums.get(name)]
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    versions = {name: locked[f"node_modules/{name}"]["version"] for name in PACKAGES}
+    told = {package["package"]: package["version"] for package in manifest}
+    wrong += [
+        f"version of {name}" for name in versions.keys() | told.keys() if versions.get(name) != told.get(name)
+    ]
+    drawn = [
+        re.findall(r'<symbol id="([^"]+)"', here[name].decode()) for name in here if name.endswith(SPRITE)
+    ]
+    return sorted(wrong + [f"icon {name}" for name in set(*drawn) ^ set(icons_used())])
 
 
 def copy() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,9 +86,47 @@ def test_every_icon_of_the_page_is_in_the_sprite(page: str) -> None:
 
 def test_what_was_vendored_is_what_was_committed() -> None:
     """Files of others are copied, never edited, and only icons in use are in the sprite."""
-    check = [sys.executable, str(ROOT / "scripts" / "vendor.py"), "--check"]
-    answer = subprocess.run(check, capture_output=True, text=True)
+    answer = vendor_check(ROOT)
     assert answer.returncode == 0, answer.stderr
+
+
+def edited(root: Path) -> None:
+    file = next(root.glob("static/vendor/htmx-*/htmx.min.js"))
+    file.write_bytes(file.read_bytes() + b" ")
+
+
+def upgraded(root: Path) -> None:
+    lock = json.loads((root / "package-lock.json").read_text())
+    lock["packages"]["node_modules/idiomorph"]["version"] = "9.9.9"
+    (root / "package-lock.json").write_text(json.dumps(lock))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (edited, "htmx.min.js"),
+        (lambda root: (root / "static/vendor/more.js").write_text("more()"), "more.js"),
+        (lambda root: next(root.glob("static/vendor/inter-*/inter.woff2")).unlink(), "inter.woff2"),
+        (upgraded, "version of idiomorph"),
+        (lambda root: (root / "templates/new.html").write_text('{% icon "zap-off" %}'), "icon zap-off"),
+    ],
+    ids=["edited", "added", "removed", "upgraded", "unused icon"],
+)
+def test_what_differs_from_what_was_vendored_is_named(
+    tmp_path: Path, change: Callable[[Path], object], named: str
+) -> None:
+    """An edit, a file too many or too few, a version that was not copied, a missing icon: each is named."""
+    for folder in ("static/vendor", "scripts", "templates", "dashboard"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "package-lock.json", tmp_path)
+    change(tmp_path)
+    answer = vendor_check(tmp_path)
+    assert answer.returncode == 1 and named in answer.stderr, answer.stderr
+
+
+def vendor_check(root: Path) -> subprocess.CompletedProcess[str]:
+    check = [sys.executable, str(root / "scripts" / "vendor.py"), "--check"]
+    return subprocess.run(check, capture_output=True, text=True)
 
 
 def test_every_file_that_a_style_names_is_there() -> None:
