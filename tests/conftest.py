@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 from agents.models import Membership, Project, Role, User
+from tests.faults import schedule as faults
 
 # A million rounds for each of the cast cost most of a test's time; any server verifies one round as well.
 PBKDF2PasswordHasher.iterations = 1
@@ -61,6 +62,29 @@ def flush_everything() -> Iterator[None]:
     DatabaseOperations.execute_sql_flush = execute_sql_flush  # type: ignore[method-assign]
     yield
     DatabaseOperations.execute_sql_flush = original  # type: ignore[method-assign]
+
+
+SCHEDULE = pytest.StashKey[faults.Schedule]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--faults", choices=("short", "long"), default="short", help="how often faults strike")
+    group.addoption("--faults-seed", type=int, help="play this schedule of faults again")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SCHEDULE] = faults.made(config.getoption("faults"), config.getoption("faults_seed"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if (schedule := config.stash[SCHEDULE]).is_long:
+        terminalreporter.write_line(f"the faults came from --faults=long --faults-seed={schedule.seed}")
+
+
+@pytest.fixture(scope="session")
+def schedule(pytestconfig: pytest.Config) -> faults.Schedule:
+    return pytestconfig.stash[SCHEDULE]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,9 +28,10 @@ from agents.models import (
 from agents.services import audit, commands, decisions, pauses, sending, watchdog
 from tests.domain import cast
 from tests.domain.cast import NOW
+from tests.faults.schedule import Schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CLICKS, ROUNDS = 50, 8
+CLICKS = 50
 
 
 def at_once(call: Callable[[int], Any], times: int) -> list[Any]:
@@ -56,10 +57,10 @@ def at_once(call: Callable[[int], Any], times: int) -> list[Any]:
     return found
 
 
-def test_fifty_clicks_make_one_decision(project: Project, alice: User) -> None:
+def test_fifty_clicks_make_one_decision(project: Project, alice: User, schedule: Schedule) -> None:
     """P8: of fifty decisions from one version one counts; everyone else is told who won."""
-    who = cast.actor(alice, project)
-    for number in range(ROUNDS):
+    who, rounds = cast.actor(alice, project), schedule.rounds(8, 200)
+    for number in rounds:
         pause = cast.spends_its_budget(cast.worker(project, f"agent-{number}"))
 
         def click(_: int, incident_id: int = pause.incident_id) -> decisions.Outcome:
@@ -71,7 +72,7 @@ def test_fifty_clicks_make_one_decision(project: Project, alice: User) -> None:
         assert Counter(outcome.name for outcome in outcomes) == {"decided": 1, "lost": CLICKS - 1}
         assert all("alice@example.com decided first" in o.sentence for o in outcomes if o.name == "lost")
         assert Decision.objects.filter(incident_id=pause.incident_id).count() == 1
-    assert Command.objects.count() == ROUNDS and audit.verify().broken is None
+    assert Command.objects.count() == len(rounds) and audit.verify().broken is None
 
 
 def test_agents_that_fall_ill_together_share_one_incident(project: Project) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -27,11 +26,11 @@ import pytest
 import urllib3
 
 from tests.faults.proxy import Proxy
+from tests.faults.schedule import Schedule
 from tests.product import Product, running_product
 from tests.waiting import slowness, until
 
 DRIVER = Path(__file__).with_name("agent_driver.py")
-SEED = 6
 RECORDED = """
 SELECT (e.body::jsonb->>'input')::bigint FROM agents_entry e JOIN agents_agent a ON a.id = e.agent_id
 WHERE a.name = 'p2' AND e.kind = 'action'
@@ -102,47 +101,51 @@ class Desk:
         return [i for i in self.get("incidents/?state=open")["incidents"] if self.name in i["agents"]]
 
 
-def test_what_was_recorded_survives_the_kill_of_the_agent(product: Product, tmp_path: Path) -> None:
+def test_what_was_recorded_survives_the_kill_of_the_agent(
+    product: Product, tmp_path: Path, schedule: Schedule
+) -> None:
     """P2: whatever call had returned when kill -9 came stands in the server once, after the next start."""
-    desk, rng = Desk(product, "p2", tmp_path), random.Random(SEED)
-    print(f"seed {SEED}")
-    for _ in range(3):
-        more = len(desk.said("recorded")) + rng.randrange(50, 400)
+    desk, dice, kills = Desk(product, "p2", tmp_path), schedule.dice("p2"), schedule.rounds(3, 40)
+    for _ in kills:
+        more = len(desk.said("recorded")) + dice.randrange(50, 400)
         with desk.running("work"):
             until(lambda more=more: len(desk.said("recorded")) > more, 30, "work")  # type: ignore[misc]
     desk.runs("end")
     recorded = {int(number) for (number,) in desk.said("recorded")}
     stored = until(lambda: arrived(desk.query(RECORDED), len(recorded)), 20, "the rest")
     assert len(stored) == len(set(stored)) and recorded <= set(stored)
-    assert len(stored) - len(recorded) <= 3, "a call that was killed before it could say so, each time"
+    assert len(stored) - len(recorded) <= len(kills), (
+        "a call that was killed before it could say so, each time"
+    )
 
 
 def arrived(rows: list[tuple[int]], enough: int) -> list[int]:
     return [number for (number,) in rows] if len(rows) >= enough else []
 
 
-def test_a_budget_pause_needs_no_server(product: Product, tmp_path: Path) -> None:
+def test_a_budget_pause_needs_no_server(product: Product, tmp_path: Path, schedule: Schedule) -> None:
     """P6: cut off, the third failure pauses within 50 ms, no step follows, and a restart lifts nothing."""
     with Proxy(("127.0.0.1", product.port)) as proxy:
         desk = Desk(product, "p6", tmp_path, proxy.url)
         proxy.refuse = True
         desk.runs("break")
-        desk.runs("break")
+        for _ in (restarts := schedule.rounds(1, 20)):
+            desk.runs("break")
         assert desk.said("did") == [["0"], ["1"], ["2"]]
         paused = desk.said("paused")
         assert [number for number, _ in paused] == [str(n) for n in range(2, 20)]
         assert float(paused[0][1]) <= 0.05 * slowness()
-        assert len(desk.said("began")) == len(desk.said("refused")) == 1
+        assert (len(desk.said("began")), len(desk.said("refused"))) == (1, len(restarts))
         assert desk.incidents() == []
         proxy.refuse = False
         desk.runs("break")
-        assert len(desk.said("refused")) == 2 and len(desk.said("did")) == 3
+        assert (len(desk.said("refused")), len(desk.said("did"))) == (len(restarts) + 1, 3)
         incident = until(desk.incidents, 10 * slowness(), "the incident")[0]
     assert incident["pauses"][0]["cause"] == "3 failures in a row, the limit is 3"
     assert desk.get("agents/p6/")["status"] == "paused"
 
 
-def test_a_stopped_agent_is_noticed_once(product: Product, tmp_path: Path) -> None:
+def test_a_stopped_agent_is_noticed_once(product: Product, tmp_path: Path, schedule: Schedule) -> None:
     """P14: a process that stands still is silent, once, and heard again when it goes on.
 
     The minute that must pass is taken from the heartbeat; beat, worker and watchdog are the real ones.
@@ -151,10 +154,11 @@ def test_a_stopped_agent_is_noticed_once(product: Product, tmp_path: Path) -> No
     with desk.running("work") as process:
         until(lambda: desk.said("recorded"), 30, "work")
         until(lambda: desk.get("agents/p14/").get("status") == "running", 30, "the agent to be shown")
-        process.send_signal(signal.SIGSTOP)
-        until(lambda: desk.aged() == "silent", 15 * slowness(), "the silence", every=1)
-        assert [i["cause"] for i in desk.incidents()] == ["silence"]
-        process.send_signal(signal.SIGCONT)
-        until(lambda: desk.get("agents/p14/")["status"] == "running", 15 * slowness(), "its voice")
-        until(lambda: not desk.incidents(), 15 * slowness(), "the incident to close")
-    assert desk.query(SILENCES) == [(1,)]
+        for _ in (silences := schedule.rounds(1, 5)):
+            process.send_signal(signal.SIGSTOP)
+            until(lambda: desk.aged() == "silent", 15 * slowness(), "the silence", every=1)
+            assert [i["cause"] for i in desk.incidents()] == ["silence"]
+            process.send_signal(signal.SIGCONT)
+            until(lambda: desk.get("agents/p14/")["status"] == "running", 15 * slowness(), "its voice")
+            until(lambda: not desk.incidents(), 15 * slowness(), "the incident to close")
+    assert desk.query(SILENCES) == [(len(silences),)]
