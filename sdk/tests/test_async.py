@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sdk.tests.desk import breaks, of_kind, works
+from sdk.tests.desk import breaks, of_kind, spend, works
 from sickbay import ActionFailed, AgentPauseRequired, AsyncRun, BadArgument
 from sickbay.testing import Harness
 
@@ -179,6 +180,30 @@ def test_asupervise_waits_without_blocking_the_loop(harness: Harness) -> None:
         asyncio.run(main())
     assert heard == ["go on"]
     assert turns[0] > 0
+
+
+def test_the_stop_of_one_agent_leaves_its_neighbours_alone(harness: Harness) -> None:
+    """Of two agents in one event loop the stopped one returns, and the other goes on."""
+    stopped, other, acts = harness.agent("stopped"), harness.agent("other"), []
+    spend(stopped)
+    harness.stop(stopped)
+
+    async def step(run: AsyncRun) -> None:
+        acts.append(await run.execute(answers))
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        going = asyncio.create_task(other.asupervise(step))
+        await stopped.asupervise(step)
+        before = len(acts)
+        while len(acts) < before + 3:
+            await asyncio.sleep(0)
+        going.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await going
+
+    asyncio.run(main())
+    assert of_kind(harness, stopped, "action")[-1]["outcome"] == "failed"
 
 
 def test_a_cancelled_start_gives_the_home_back(harness: Harness) -> None:

@@ -166,6 +166,15 @@ def test_a_fenced_run_ends_and_is_not_paused(harness: Harness) -> None:
         assert run.execute(works) == 4
 
 
+def test_a_fenced_loop_says_once_why_it_ends(harness: Harness, caplog: Any) -> None:
+    """supervise returns when a newer process took the agent's place; the log has one sentence of it."""
+    agent = harness.agent()
+    with caplog.at_level("WARNING", "sickbay"):
+        agent.supervise(lambda run: (life_of(agent)._on_fenced(), run.execute(works)))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "took its place" in said and "instance=" in said
+
+
 def test_the_snapshot_is_the_contract(harness: Harness) -> None:
     """What travels with every batch has exactly the agreed keys, and says what is true."""
     agent = harness.agent()
