@@ -13,10 +13,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import orjson
+from django.db import connection
+
 from agents.models import Instance
 from sickbay import budget
 
 OTHERS_KEPT = 200
+OTHERS = "SELECT account::text FROM agents_instance WHERE agent_id = %s AND hourly > 0 AND id <> %s"
 
 
 def store(instance: Instance, wire: dict[str, Any] | None, now: dt.datetime) -> None:
@@ -83,12 +87,17 @@ def _merged(instance: Instance, now: dt.datetime) -> budget.Account:
 def _others(instance: Instance, at: float) -> list[tuple[str, float]]:
     """The last hour's failures of the agent's other instances, newest first."""
     found: list[tuple[str, float]] = []
-    rows = Instance.objects.filter(agent_id=instance.agent_id, hourly__gt=0).exclude(pk=instance.pk)
-    for account in rows.values_list("account", flat=True):
+    for account in _accounts_of_others(instance):
         then = account.get("at", at)
         own = [(id, then - age) for id, age in account.get("wire", {}).get("hour", [])]
         found += own + [(id, when) for id, _, when in account.get("added", [])]
     return sorted((f for f in found if at - f[1] < budget.HOUR), key=lambda f: -f[1])[:OTHERS_KEPT]
+
+
+def _accounts_of_others(instance: Instance) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(OTHERS, [instance.agent_id, instance.pk])
+        return [orjson.loads(text) for (text,) in cursor.fetchall()]
 
 
 def _denormalise(instance: Instance, now: dt.datetime) -> None:

@@ -76,19 +76,14 @@ def run_of(instance: Instance, run_id: uuid.UUID, *, started_at: dt.datetime) ->
 
     A statement of its own, after the lock: joined to it, the run could be as it was before the wait.
     """
-    run = _run(run_id)
+    run = rows.first(Run, "m.id = %s", [run_id])
     if run is None:
         fresh = Run(id=run_id, instance=instance, started_at=started_at)
         Run.objects.bulk_create([fresh], ignore_conflicts=True)
-        run = _run(run_id)
+        run = rows.first(Run, "m.id = %s", [run_id])
     if run is None or run.instance_id != instance.pk:
         raise NotFound
     return run
-
-
-def _run(run_id: uuid.UUID) -> Run | None:
-    row = rows.one(f"SELECT {rows.columns(Run, 'r')} FROM agents_run r WHERE r.id = %s", [run_id])
-    return None if row is None else rows.build(Run, row)
 
 
 def end(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]], now: dt.datetime) -> None:

@@ -34,13 +34,14 @@ from agents.services import (
     lines,
     minutes,
     pauses,
+    rows,
     sequences,
     snapshots,
 )
 from agents.services.lines import Header, Line, Refused
 
 SAME_CLOCK_S = 0.5
-MINUTE = dt.timedelta(minutes=1)
+MINUTE_US = 60_000_000
 ENDED: dict[str, blockages.Ended] = {"ok": "ok", "already": "ok", "failed": "failed"}
 log = logging.getLogger("sickbay.ingest")
 
@@ -99,7 +100,7 @@ def _store(
     if cut.repeats:
         _compare(run, {seq: raw[seq - first] for seq in cut.repeats}, answer)
     foreign = not epochs.is_newest(instance, header.epoch) or run.epoch != header.epoch
-    new = [_read(seq, raw[seq - first]) for seq in cut.fills + cut.news]
+    new = _read({seq: raw[seq - first] for seq in cut.fills + cut.news})
     good = [line for line in new if line.event is not None]
     _date(good, offset, now)
     filled = set(cut.fills)
@@ -109,28 +110,31 @@ def _store(
     _quarantine(instance, run, new, answer, now)
     answer.stored = len(good)
     if new:
-        Run.objects.filter(pk=run.pk).update(acked=cut.acked, gaps=cut.gaps, offset_s=offset)
+        run.acked, run.gaps, run.offset_s = cut.acked, cut.gaps, offset
+        rows.save(run, "acked", "gaps", "offset_s")
     _count(instance, run, good, now)
 
 
-def _read(seq: int, raw: bytes) -> Line:
-    try:
-        return Line(seq, raw, lines.event(raw))
-    except Refused as refused:
-        return Line(seq, raw, None, str(refused))
+def _read(raw: dict[int, bytes]) -> list[Line]:
+    return [
+        Line(seq, line, None, str(said)) if isinstance(said, Refused) else Line(seq, line, said)
+        for (seq, line), said in zip(raw.items(), lines.events([*raw.values()]), strict=True)
+    ]
 
 
 def _date(good: list[Line], offset: float, now: dt.datetime) -> None:
-    """Each line's time on our clock: in the order of the run, and never after it was received. In µs."""
+    """Each line's time on our clock: in the order of the run, and never after it was received."""
     latest = round(now.timestamp() * 1e6) - len(good)
     before = 0
     for line in good:
         assert line.event is not None
         latest += 1
         at = int((line.event.at + offset) * 1e6)
-        at = min(max(at, before + 1), latest) if at > 0 else latest
-        line.at = dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
-        before = at
+        if at > latest or at <= 0:
+            at = latest
+        elif at <= before:
+            at = before + 1
+        line.at = before = at
 
 
 def _compare(run: Run, repeats: dict[int, bytes], answer: Answer) -> None:
@@ -164,7 +168,7 @@ def _copy(instance: Instance, run: Run, good: list[Line], new: list[Line], now: 
 
 def _failure(line: Line) -> failures.FailureSeen | None:
     event = line.event
-    if event is None or event.kind != "failure" or line.at is None:
+    if event is None or event.kind != "failure":
         return None
     return failures.FailureSeen(
         seq=line.seq,
@@ -173,7 +177,7 @@ def _failure(line: Line) -> failures.FailureSeen | None:
         exception=event.exception,
         message=event.message,
         fingerprint=event.fingerprint,
-        at=line.at,
+        at=line.time,
     )
 
 
@@ -181,7 +185,7 @@ def _quarantine(instance: Instance, run: Run, new: list[Line], answer: Answer, n
     bad = [line for line in new if line.event is None]
     if not bad:
         return
-    rows = [
+    kept = [
         Quarantine(
             run_id=run.pk,
             seq=line.seq,
@@ -192,40 +196,36 @@ def _quarantine(instance: Instance, run: Run, new: list[Line], answer: Answer, n
         )
         for line in bad
     ]
-    Quarantine.objects.bulk_create(rows, ignore_conflicts=True)
+    Quarantine.objects.bulk_create(kept, ignore_conflicts=True)
     answer.quarantined += [line.seq for line in bad]
     log.warning("%s lines of run %s were quarantined: %s", len(bad), run.pk.hex, bad[0].reason)
 
 
 def _count(instance: Instance, run: Run, good: list[Line], now: dt.datetime) -> None:
     """What follows from the new lines: effects, the minutes' outcomes, blockages, and how runs ended."""
-    outcomes: dict[dt.datetime, list[int]] = {}
+    outcomes: dict[int, list[int]] = {}
     ended: list[tuple[dt.datetime, blockages.Ended]] = []
     outward, ends = [], []
-    minute = next_minute = dt.datetime.min.replace(tzinfo=dt.UTC)
     for line in good:
-        event, at = line.event, line.at
-        assert event is not None and at is not None
+        event = line.event
+        assert event is not None
         if event.kind == "action":
-            if event.outcome in ENDED:
-                is_failure = event.outcome == "failed"
-                if at >= next_minute:
-                    minute = at.replace(second=0, microsecond=0)
-                    next_minute = minute + MINUTE
-                outcomes.setdefault(minute, [0, 0])[is_failure] += 1
-                if not line.late:
-                    ended.append(
-                        (at, "transient" if is_failure and event.transient else ENDED[event.outcome])
-                    )
+            if (how := ENDED.get(event.outcome or "")) is not None:
+                outcomes.setdefault(line.at // MINUTE_US, [0, 0])[how == "failed"] += 1
+                if how == "failed" and event.transient:
+                    how = "transient"
+                if not line.late and (how != "ok" or not ended or ended[-1][1] != "ok"):
+                    ended.append((line.time, how))
             if event.external:
-                outward.append((event, at))
+                outward.append((event, line.time))
         elif event.kind == "effect":
-            outward.append((event, at))
+            outward.append((event, line.time))
         elif event.kind == "run":
-            ends.append((event, at))
+            ends.append((event, line.time))
     if outward:
         effects.record(instance, run, outward)
-    minutes.add(instance.agent_id, {minute: (ok, failed) for minute, (ok, failed) in outcomes.items()})
+    closed = {lines.moment(at * MINUTE_US): (ok, failed) for at, (ok, failed) in outcomes.items()}
+    minutes.add(instance.agent_id, closed)
     blockages.note(instance, ended)
     if ends:
         epochs.end(instance, run, ends, now)

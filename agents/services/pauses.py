@@ -37,10 +37,12 @@ from agents.models import (
     PauseState,
     Status,
 )
-from agents.services import accounts, audit, commands, entries, incidents, settling
+from agents.services import accounts, audit, commands, entries, incidents, rows, settling
 from agents.services.snapshots import PauseSaid, State, corrected, text
 
-HOLDING = (PauseState.PAUSING, PauseState.PAUSED, PauseState.DECIDED, PauseState.STOPPED)
+HOLDING = tuple(
+    s.value for s in (PauseState.PAUSING, PauseState.PAUSED, PauseState.DECIDED, PauseState.STOPPED)
+)
 WAITS_AFTER = dt.timedelta(seconds=10)
 HEARD_WITHIN = dt.timedelta(seconds=45)
 STALE_AFTER = dt.timedelta(seconds=60)
@@ -92,7 +94,7 @@ def take_snapshot(
 
 def holding(instance: Instance) -> Pause | None:
     """The one pause that holds this instance (a partial unique index sees to it)."""
-    return Pause.objects.filter(instance=instance, state__in=HOLDING).first()
+    return rows.first(Pause, "m.instance_id = %s AND m.state = ANY(%s)", [instance.pk, [*HOLDING]])
 
 
 def answer(pause: Pause | None) -> dict[str, Any] | None:
@@ -167,8 +169,8 @@ def refresh_agent(agent_id: int, now: dt.datetime) -> bool:
     """An agent's status is the highest of its instances'."""
     found = set(Instance.objects.filter(agent_id=agent_id).values_list("status", flat=True))
     highest = next((status for status in ORDER if status in found), Status.IDLE)
-    rows = Agent.objects.filter(pk=agent_id).exclude(status=highest)
-    return rows.update(status=highest, status_since=now) == 1
+    other = Agent.objects.filter(pk=agent_id).exclude(status=highest)
+    return other.update(status=highest, status_since=now) == 1
 
 
 def listens(instance: Instance, now: dt.datetime) -> bool:
@@ -182,8 +184,8 @@ def listens(instance: Instance, now: dt.datetime) -> bool:
 
 def show(instance: Instance, status: str, now: dt.datetime) -> bool:
     """Give the instance this status; false when it had it."""
-    rows = Instance.objects.filter(pk=instance.pk).exclude(status=status)
-    if not rows.update(status=status, status_since=now):
+    other = Instance.objects.filter(pk=instance.pk).exclude(status=status)
+    if not other.update(status=status, status_since=now):
         return False
     instance.status, instance.status_since = status, now
     return True
@@ -317,10 +319,10 @@ def _group(agent: Agent, failure: str | None) -> FailureGroup | None:
         return None
     if not 0 < key[1] < 2**63:
         return None
-    rows = Entry.objects.filter(run_id=key[0], seq=key[1], agent_id=agent.pk).values_list(
+    groups = Entry.objects.filter(run_id=key[0], seq=key[1], agent_id=agent.pk).values_list(
         "group_id", flat=True
     )
-    group_id = next(iter(rows[:1]), None)
+    group_id = next(iter(groups[:1]), None)
     if group_id is None:
         return None
     return FailureGroup.objects.filter(pk=group_id, project_id=agent.project_id).first()
@@ -367,11 +369,9 @@ def _note(instance: Instance, state: State, held: Pause | None, now: dt.datetime
         instance.gone_since = None
     instance.doing = text(state.doing, 200)
     instance.doing_since = corrected(state.doing_since, offset_s, now) if state.doing else None
-    instance.save(
-        update_fields=[
-            "reported", "status", "status_since", "gone_since", "doing", "doing_since",
-            "account", "consecutive", "hourly",
-        ]
+    rows.save(
+        instance, "reported", "status", "status_since", "gone_since", "doing", "doing_since",
+        "account", "consecutive", "hourly",
     )  # fmt: skip
     return moved
 

@@ -15,12 +15,13 @@ import secrets
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.db import transaction
 from django.db.models import Q
 
 from agents.models import Project, Scope, Token, User
-from agents.services import audit
+from agents.services import audit, rows
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SHAPE = re.compile(r"sb_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})")
@@ -80,13 +81,30 @@ def find(text: str, now: datetime) -> Token | None:
     shape = SHAPE.fullmatch(text)
     if shape is None:
         return None
-    token = Token.objects.select_related("project").filter(public_id=shape[1]).first()
+    token = _known(shape[1])
     if token is None or not hmac.compare_digest(bytes(token.digest), digest_of(shape[2])):
         return None
     if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
         return None
     note_use(token, now)
     return token
+
+
+def _known(public_id: str) -> Token | None:
+    row = rows.one(_finding(), [public_id])
+    if row is None:
+        return None
+    token = rows.build(Token, row[: rows.width(Token)])
+    token.project = rows.build(Project, row[rows.width(Token) :])
+    return token
+
+
+@cache
+def _finding() -> str:
+    return (
+        f"SELECT {rows.columns(Token, 't')}, {rows.columns(Project, 'p')} FROM agents_token t"
+        " JOIN agents_project p ON p.id = t.project_id WHERE t.public_id = %s"
+    )
 
 
 def note_use(token: Token, now: datetime) -> None:

@@ -135,6 +135,14 @@ def test_a_batch_of_nothing_but_poison_is_acknowledged(wire: Wire) -> None:
     assert wire.post_events(GOOD, first=101).json()["stored"] == 1
 
 
+def test_what_is_json_only_with_its_neighbour_is_poison(wire: Wire) -> None:
+    """Each line stands for itself: halves of an event are refused, and so are two events on one line."""
+    whole = with_field("input", [1, 2])
+    head, tail = whole.split(b",2]")
+    answer = wire.post_events(head, b"2]" + tail, line(GOOD) + b"," + line(GOOD), GOOD).json()
+    assert (answer["stored"], answer["quarantined"]) == (1, [1, 2, 3])
+
+
 def test_what_postgres_alone_refuses_is_found_by_halving(wire: Wire) -> None:
     """If a check of ours has a hole, the culprit is quarantined and the others are stored."""
     with connection.cursor() as cursor:
