@@ -11,12 +11,16 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import redirect
+from django.urls import Resolver404, resolve
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from agents import access
 from agents.models import Project, User
@@ -62,6 +66,34 @@ def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
     """To the door and back; a fragment must not fill itself with the door, so htmx loads it whole."""
     if request.headers.get("HX-Request"):
         return HttpResponse(status=401, headers={"HX-Refresh": "true"})
-    if request.method != "GET":
-        return redirect("account_login")
-    return redirect_to_login(request.get_full_path())
+    if request.method == "GET":
+        return redirect_to_login(request.get_full_path())
+    page = _page_of_the_form(request)
+    return redirect_to_login(page) if page else redirect("account_login")
+
+
+def _page_of_the_form(request: HttpRequest) -> str:
+    """Where the form stood, if that is a page of ours; one that was refused stands at its verb's address,
+    which cannot be opened, and its page is above it."""
+    address = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure()):
+        return ""
+    parts = urlsplit(address)
+    if not parts.path.startswith("/p/"):
+        return ""
+    if _opens(parts.path):
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    above = parts.path.rstrip("/").rpartition("/")[0] + "/"
+    return above if _opens(above) else ""
+
+
+def _opens(path: str) -> bool:
+    """Whether it can be asked for by GET. Asked as nobody, a page sends to the door and a verb refuses."""
+    asked = HttpRequest()
+    asked.method, asked.path, asked.user = "GET", path, AnonymousUser()
+    try:
+        view = resolve(path)
+    except Resolver404:
+        return False
+    answer = view.func(asked, *view.args, **view.kwargs)
+    return not isinstance(answer, HttpResponseNotAllowed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
 from django.test import Client
 
 from agents.models import User
@@ -18,6 +21,32 @@ def test_a_wrong_password_is_said_beside_the_fields(client: Client, alice: User)
     """The answer is on the page, marked as an alert, and says nothing of which of both was wrong."""
     page = client.post("/accounts/login/", {"login": alice.email, "password": "another one"}).content.decode()
     assert 'role="alert"' in page and "email address and/or password" in page
+
+
+@pytest.mark.parametrize(
+    ("stood", "back"),
+    [
+        ("/p/main/agents/refund-desk/?kind=failure", "/p/main/agents/refund-desk/?kind=failure"),
+        ("/p/main/incidents/7/", "/p/main/incidents/7/"),
+        ("/p/main/incidents/7/resume/", "/p/main/incidents/7/"),
+        ("/p/main/pause/", "/p/main/"),
+    ],
+)
+def test_a_form_sent_too_late_comes_back_to_its_page(client: Client, db: None, stood: str, back: str) -> None:
+    """Whoever was signed out over a form signs in and stands before it again, not before an address that
+    cannot be opened."""
+    referer = {"Referer": f"http://testserver{stood}"}
+    answer = client.post("/p/main/incidents/7/resume/", headers=referer)
+    assert answer.status_code == 302 and parse_qs(urlsplit(answer["Location"]).query) == {"next": [back]}
+
+
+@pytest.mark.parametrize(
+    "stood", ["", "https://evil.example/p/main/", "//evil.example/p/main/", "http://testserver/no/such/page/"]
+)
+def test_a_form_of_elsewhere_leads_nowhere(client: Client, db: None, stood: str) -> None:
+    """The way back never leaves this server, nor does it lead to what is not there."""
+    answer = client.post("/p/main/incidents/7/resume/", headers={"Referer": stood})
+    assert answer["Location"] == "/accounts/login/"
 
 
 def test_nobody_signs_up(client: Client, db: None) -> None:
