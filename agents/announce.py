@@ -5,7 +5,9 @@ and swallowed: a hint that is lost costs time, never data. After a lost one noth
 (each would cost a request its 250 ms); a thread tries once a second, and when Valkey is back it tells every
 hub to look again.
 
-Subjects: `agent-<pk>`, `fleet-<project pk>`, `incident-<pk>`, `commands-<instance pk>`, `project-<pk>`.
+Subjects: `agent-<pk>`, `standing-<agent pk>`, `fleet-<project pk>`, `incident-<pk>`, `commands-<instance pk>`
+and `project-<pk>`. An agent that acts is news of `agent-` all the time; its status, its budget and what holds
+it change seldom and are told on `standing-` too: who is told `agent-` seldom enough still hears it at once.
 """
 
 from __future__ import annotations
@@ -84,25 +86,30 @@ def announce(subject: str, version: int, *, spread_ms: int = 0) -> None:
     transaction.on_commit(functools.partial(publisher.publish, announcement), robust=True)
 
 
-def changed_agent(agent_id: int, project_id: int) -> None:
+def changed_agent(agent_id: int, project_id: int, *, standing: bool = True) -> None:
     """A new version of the agent and of its project, announced; once a transaction, however often called.
 
     Call it late: the two rows stay locked until the commit, agent first.
     """
-    changed_agents([agent_id], project_id)
+    changed_agents([agent_id], project_id, standing=standing)
 
 
-def changed_agents(agent_ids: Iterable[int], project_id: int) -> None:
+def changed_agents(agent_ids: Iterable[int], project_id: int, *, standing: bool = True) -> None:
     """The same for several at once: agents in order, then the project, so that nobody waits in a circle."""
     block = _outermost_block()
-    versions = {id: _turned(TURN_AGENT, id) for id in sorted(set(agent_ids)) if not _bumped(id, block)}
+    versions = {}
+    for id in sorted(set(agent_ids)):
+        if (bumped := _bumped(id, block)) is None:
+            versions[id] = _turned(TURN_AGENT, id)
+        else:
+            bumped.standing |= standing
     if not versions:
         return
     project = _turned(TURN_PROJECT, project_id)
     for id, version in versions.items():
         if version is not None and project is not None:
             said = Announcement(f"agent-{id}", version), Announcement(f"fleet-{project_id}", project)
-            transaction.on_commit(_Changed(id, block, said), robust=True)
+            transaction.on_commit(_Changed(id, block, said, standing), robust=True)
 
 
 def _turned(statement: str, pk: int) -> int | None:
@@ -112,23 +119,31 @@ def _turned(statement: str, pk: int) -> int | None:
     return row[0] if row else None
 
 
-def _bumped(agent_id: int, block: object | None) -> bool:
-    """Whether this transaction has given the agent its new version already."""
-    return block is not None and any(
-        isinstance(func, _Changed) and func.agent_id == agent_id and func.block is block
-        for _, func, *_ in connection.run_on_commit
-    )
+def _bumped(agent_id: int, block: object | None) -> _Changed | None:
+    """What this transaction will announce of the agent, if it has given it its new version already."""
+    if block is None:
+        return None
+    for _, func, *_ in connection.run_on_commit:
+        if isinstance(func, _Changed) and func.agent_id == agent_id and func.block is block:
+            return func
+    return None
 
 
 class _Changed:
     """What the commit will announce, and the mark that this transaction has bumped this agent already."""
 
-    def __init__(self, agent_id: int, block: object, announcements: tuple[Announcement, ...]) -> None:
+    def __init__(
+        self, agent_id: int, block: object, announcements: tuple[Announcement, ...], standing: bool
+    ) -> None:
         self.agent_id = agent_id
         self.block = block
+        self.standing = standing
         self._announcements = announcements
 
     def __call__(self) -> None:
+        """Its standing first: that is what people wait for."""
+        if self.standing:
+            publisher.publish(Announcement(f"standing-{self.agent_id}", self._announcements[0].version))
         for announcement in self._announcements:
             publisher.publish(announcement)
 

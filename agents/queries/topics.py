@@ -20,7 +20,7 @@ from django.utils import timezone
 from agents.models import Agent, Incident, Membership, Project, Role, User
 
 EVERY_PROJECT = "*"
-NOUNS = ("agent", "incident", "fleet", "project")
+NOUNS = ("agent", "standing", "incident", "fleet", "project")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,12 @@ def projects_of(topics: Iterable[str]) -> dict[str, int]:
         if number.isascii() and number.isdigit() and len(number) < 19 and noun in NOUNS:
             wanted[noun][int(number)] = topic
     found: dict[str, int] = {}
-    for noun, model in (("agent", Agent), ("incident", Incident)):
+    for noun, model in (("agent", Agent), ("standing", Agent), ("incident", Incident)):
         rows = model._default_manager.filter(pk__in=wanted[noun]).values_list("pk", "project_id")
         found.update({wanted[noun][pk]: project_id for pk, project_id in rows})
     both = {*wanted["fleet"], *wanted["project"]}
     for project in Project.objects.filter(pk__in=both).values_list("pk", flat=True):
-        found.update({wanted[noun][project]: project for noun in NOUNS[2:] if project in wanted[noun]})
+        found.update({wanted[noun][project]: project for noun in NOUNS[3:] if project in wanted[noun]})
     return found
 
 

@@ -60,5 +60,7 @@ def note(doing: Mapping[int, str], now: dt.datetime) -> int:
         cursor.execute(NOTE, [ids, [text(doing[id], 200) for id in ids], ids, now])
         changed = sorted(set(cursor.fetchall()))
     for project_id in sorted({project_id for _, project_id in changed}):
-        announce.changed_agents([agent for agent, its in changed if its == project_id], project_id)
+        announce.changed_agents(
+            [agent for agent, its in changed if its == project_id], project_id, standing=False
+        )
     return len(changed)

@@ -233,7 +233,7 @@ def _count(instance: Instance, run: Run, good: list[Line], now: dt.datetime) -> 
 
 def _take_state(instance: Instance, header: Header, offset: float, answer: Answer, now: dt.datetime) -> None:
     """The newest writer's snapshot, and the news for whoever looks at this agent."""
-    changed = answer.stored > 0
+    changed, standing = answer.stored > 0, False
     if epochs.is_newest(instance, header.epoch):
         beats.heard(instance.pk, now)
         if (state := _state(header)) is not None:
@@ -246,9 +246,9 @@ def _take_state(instance: Instance, header: Header, offset: float, answer: Answe
                 offset_s=offset,
             )
             answer.pause = result.pause
-            changed |= result.changed
+            changed, standing = changed or result.changed, result.standing
     if changed:
-        announce.changed_agent(instance.agent_id, instance.agent.project_id)
+        announce.changed_agent(instance.agent_id, instance.agent.project_id, standing=standing)
 
 
 def _state(header: Header) -> snapshots.State | None:

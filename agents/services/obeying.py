@@ -49,5 +49,5 @@ def note(
     if receipt.ok and state == "done" and receipt.command is not None:
         settling.settle(receipt.command, now)
     if receipt.ok:
-        announce.changed_agent(found.agent_id, project_id)
+        announce.changed_agent(found.agent_id, project_id, standing=state == "done")
     return receipt

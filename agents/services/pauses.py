@@ -52,9 +52,10 @@ ORDER = [status.value for status in Status]
 
 @dataclass(frozen=True)
 class SnapshotResult:
-    """Whether pages look different now, and the pause that the answer carries."""
+    """Whether pages look different now, in more than what it does; and the pause that the answer carries."""
 
     changed: bool
+    standing: bool
     pause: dict[str, Any] | None
 
 
@@ -78,18 +79,19 @@ def take_snapshot(
 ) -> SnapshotResult:
     """Let a snapshot of the newest writer move what is known of its instance."""
     held = holding(instance)
-    before = _drawn(instance, held)
+    before, did = _standing(instance, held), instance.doing
     held = _settled(held, state, now)
     if state.pause is not None:
         known = None if held and held.pk == state.pause.id else _known(state.pause.id, instance)
         if held is None and known is not None and _only_late(known, now):
-            return SnapshotResult(False, None)
+            return SnapshotResult(False, False, None)
         held = _brought(agent, instance, state.pause, held, known, now, offset_s)
     held = _moved(held, state)
     accounts.store(instance, state.account, now)
     if _note(instance, state, held, now, offset_s):
         refresh_agent(agent.pk, now)
-    return SnapshotResult(before != _drawn(instance, held), answer(held))
+    standing = before != _standing(instance, held)
+    return SnapshotResult(standing or did != instance.doing, standing, answer(held))
 
 
 def holding(instance: Instance) -> Pause | None:
@@ -376,11 +378,10 @@ def _note(instance: Instance, state: State, held: Pause | None, now: dt.datetime
     return moved
 
 
-def _drawn(instance: Instance, held: Pause | None) -> tuple[Any, ...]:
-    """What pages draw of an instance: when it is the same, nobody is woken."""
+def _standing(instance: Instance, held: Pause | None) -> tuple[Any, ...]:
+    """What pages draw of an instance beside what it does: when both are the same, nobody is woken."""
     return (
         instance.status,
-        instance.doing,
         instance.consecutive,
         instance.hourly,
         (held.pk, held.state, held.in_flight) if held else None,

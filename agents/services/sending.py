@@ -130,4 +130,4 @@ def _announced(row: Outbox) -> None:
     """The incident's sentence has changed, not what its decider was shown; the alerts page has a receipt."""
     announce(f"project-{row.target.project_id}", int(timezone.now().timestamp() * 1000))
     if row.incident is not None:
-        changed_agent(row.incident.agent_id, row.incident.project_id)
+        changed_agent(row.incident.agent_id, row.incident.project_id, standing=False)

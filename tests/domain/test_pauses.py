@@ -33,6 +33,16 @@ def test_the_same_pause_twice_is_one(project: Project) -> None:
     assert cast.only_incident().version == 1 and Pause.objects.count() == 1
 
 
+def test_what_it_does_is_not_how_it_stands(project: Project) -> None:
+    """An action changes what pages draw, but not the agent's standing; a pause changes both."""
+    instance = cast.worker(project)
+    cast.says(instance, "running")
+    acting = cast.says(instance, "running", doing="look_up")
+    assert (acting.changed, acting.standing) == (True, False)
+    pausing = cast.says(instance, "paused", pause=cast.pause_said())
+    assert (pausing.changed, pausing.standing) == (True, True)
+
+
 def test_silence_never_lifts_a_pause(project: Project) -> None:
     """P7: a snapshot that lacks the held pause is answered with it, and the agent is shown pausing."""
     instance = cast.worker(project)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -92,6 +93,19 @@ def test_a_change_is_heard(opened: Open, alice: User, project: Project) -> None:
     said = {signal["topic"]: signal for signal in (heard(socket), heard(socket))}
     assert said[f"agent-{agent.pk}"] == {"topic": f"agent-{agent.pk}", "version": 1, "spread_ms": 0}
     assert said[f"fleet-{project.pk}"]["spread_ms"] >= 500
+
+
+def test_standing_is_told_apart(opened: Open, alice: User, project: Project) -> None:
+    """Who waits for an agent's standing is not woken by what it does, and hears of it first."""
+    agent = make_agent(project)
+    socket = opened(alice)
+    listen(socket, f"standing-{agent.pk}", f"agent-{agent.pk}")
+    changed_agent(agent.pk, project.pk, standing=False)
+    assert heard(socket)["topic"] == f"agent-{agent.pk}"
+    with transaction.atomic():
+        changed_agent(agent.pk, project.pk, standing=False)
+        changed_agent(agent.pk, project.pk)
+    assert [heard(socket)["topic"] for _ in range(2)] == [f"standing-{agent.pk}", f"agent-{agent.pk}"]
 
 
 def test_only_what_is_watched(opened: Open, alice: User, project: Project) -> None:
