@@ -15,7 +15,6 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import parse_etags, quote_etag
 
 KEPT_S = 0.25
-MOST = 2_000
 
 _kept: dict[Hashable, tuple[float, str]] = {}
 
@@ -35,8 +34,8 @@ def kept(key: Hashable, render: Callable[[], str]) -> str:
     if found is not None and now - found[0] < KEPT_S:
         return found[1]
     html = render()
-    if len(_kept) >= MOST:
-        _kept.clear()
+    for stale in [key for key, (at, _) in list(_kept.items()) if now - at >= KEPT_S]:
+        _kept.pop(stale, None)
     _kept[key] = now, html
     return html
 

@@ -66,6 +66,7 @@ def head(agent: Agent, actor: Actor, now: datetime) -> dict[str, Any]:
         "step": step(agent, actor, incident),
         "runbook": runbook(agent),
         "topic": f"agent-{agent.pk}",
+        "standing": f"standing-{agent.pk}",
     }
 
 

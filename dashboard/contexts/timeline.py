@@ -1,9 +1,10 @@
 """The timeline of an agent: the strip, the filters, and one page of lines.
 
-One function, one region: the page includes it, and every link in it and every refetch asks for it again at
-the address that it itself carries. While somebody reads (an entry is open, or the page is scrolled, which
-static/js/timeline.js says by asking for `upto`), the page holds: its first line stays the first, and what is
-newer waits behind a count.
+One region: the page includes it, and every link in it asks for it again at the address that it carries. The
+list in it is a region of its own, since news are entries: it is fetched with each of them, strip and filters
+once none came for a second, or with the pulse. While somebody reads (an entry is open, or the page is
+scrolled, which static/js/timeline.js says by asking for `upto`), the page holds: its first line stays the
+first, and what is newer waits behind a count.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from agents.models import Agent, Entry, Kind
 from agents.queries import density, incidents, timeline
 from agents.queries.timeline import COUNTED, Page
 from dashboard import phrasing
-from dashboard.contexts import entries, strip
+from dashboard.contexts import drawn, entries, strip
 from dashboard.contexts.asked import SPAN_WORDS, Asked
 from dashboard.contexts.entries import Line
 
@@ -56,6 +58,7 @@ class Item:
     because_href: str = ""
     words: str = ""
     at: datetime | None = None
+    drawn: SafeString | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,20 @@ class Choice:
 
 def region(agent: Agent, asked: Asked, now: datetime) -> dict[str, Any]:
     """All that the timeline's region shows."""
+    shown = listing(agent, asked, now)
+    asked = shown["asked"]
+    return shown | {
+        "strip": strip.strip(agent.pk, asked, now),
+        "spans": _spans(asked),
+        "chips": _chips(agent, asked, now),
+        "menus": _menus(agent, asked, now),
+        "carried_text": carried(asked, "q"),
+        "carried_times": carried(asked, "from", "to", "span"),
+    }
+
+
+def listing(agent: Agent, asked: Asked, now: datetime) -> dict[str, Any]:
+    """The list alone."""
     page, asked = _page(agent, asked, now)
     chosen = asked.chosen(now)
     found = _lines(page)
@@ -80,10 +97,6 @@ def region(agent: Agent, asked: Asked, now: datetime) -> dict[str, Any]:
         "now": now,
         "path": reverse("agent", args=[agent.project.name, agent.name]),
         "topic": f"agent-{agent.pk}",
-        "strip": strip.strip(agent.pk, asked, now),
-        "spans": _spans(asked),
-        "chips": _chips(agent, asked, now),
-        "menus": _menus(agent, asked, now),
         "untouched": not (found or asked.filtered or asked.brushed or asked.span or asked.before),
         "items": _items(found, asked, now),
         "waiting": timeline.count_newer(agent.pk, chosen, held, most=MOST_NEW + 1) if held else 0,
@@ -96,10 +109,8 @@ def region(agent: Agent, asked: Asked, now: datetime) -> dict[str, Any]:
         "older_href": asked.at(before=page.older) if page.older else "",
         "searched_to": page.searched_to,
         "everything_href": asked.at(kind="", tool="", outcome="", run=None, group=None, text=""),
-        "carried_text": carried(asked, "q"),
-        "carried_times": carried(asked, "from", "to", "span"),
         "any_time_href": asked.at(since=None, until=None, span=""),
-    }  # fmt: skip
+    }
 
 
 def mark(agent: Agent, now: datetime) -> str:
@@ -152,7 +163,11 @@ def _items(found: list[Line], asked: Asked, now: datetime) -> list[Item]:
 
 
 def _closed(line: Line, asked: Asked) -> Item:
-    return Item("partials/timeline_entry.html", line=line, href=asked.opening(line.entry.id))
+    entry, href = line.entry, asked.opening(line.entry.id)
+    row = drawn.entry(
+        entry.id, entry.at, entry.kind, entry.name, line.outcome, line.title, line.took, line.loud, href
+    )
+    return Item("partials/timeline_entry.html", line=line, href=href, drawn=row)
 
 
 def _opened(line: Line, asked: Asked) -> Item:

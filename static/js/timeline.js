@@ -1,19 +1,17 @@
 // While somebody reads, the timeline holds still: when news come and the list is scrolled, or one of its
-// lines has the focus, the region is asked for with upto=<its first line>; the server then keeps that line
+// lines has the focus, the list is asked for with upto=<its first line>; the server then keeps that line
 // first and counts what waits above it. And a drag over the density strip chooses times: the address
 // changes, as it does by the strip's own links and form, without which nothing here is needed.
 (() => {
   "use strict";
-  const reading = (region) => {
-    const list = region.querySelector("#entries");
-    return list && (list.getBoundingClientRect().top < 0 || list.contains(document.activeElement));
-  };
+  const reading = (list) => list.getBoundingClientRect().top < 0 || list.contains(document.activeElement);
 
   document.addEventListener("htmx:configRequest", (event) => {
-    const region = event.target;
-    if (region.id !== "timeline" || !event.detail.triggeringEvent?.type.startsWith("live:")) return;
+    const list = event.target.closest("#timeline")?.querySelector("#timeline-list");
+    if (!list || !event.detail.triggeringEvent?.type.startsWith("live:")) return;
     const asked = new URLSearchParams(event.detail.path.split("?")[1] ?? "");
-    if (region.dataset.first && !asked.has("upto") && reading(region)) event.detail.parameters.upto = region.dataset.first;
+    const { first, held } = list.dataset;
+    if (first && !asked.has("upto") && (held !== undefined || reading(list))) event.detail.parameters.upto = first;
   });
 
   const MINUTE = 60000, LEAST_PX = 6;

@@ -20,6 +20,7 @@ PAGE = "/p/main/agents/refund-desk/"
 UNSEEN = re.compile("[\u200b\u202a-\u202e\u2066-\u2069\ufeff]")
 OLDER = re.compile(r'href="([^"]*)"[^>]*rel="next"')
 REGION = {"HX-Request": "true", "HX-Target": "timeline"}
+LIST = {"HX-Request": "true", "HX-Target": "timeline-list"}
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -153,6 +154,27 @@ def test_nothing_new_is_not_drawn_again(agent: Agent, client: Client) -> None:
     assert client.get(PAGE + f"?have={have[1]}", headers=REGION).status_code == 204
     Agent.objects.update(version=1)
     assert client.get(PAGE + f"?have={have[1]}", headers=REGION).status_code == 200
+
+
+def test_news_are_the_list_alone(agent: Agent, client: Client) -> None:
+    """What every entry asks for again is the list of lines, without strip and filters, newest first."""
+    stream(agent, 20)
+    shown(client, **LIST)
+    new = stored(agent, at=NOON + timedelta(seconds=1))
+    Agent.objects.update(version=1)
+    html = shown(client, **LIST)
+    assert html.startswith('<div id="timeline-list"') and ids(html)[0] == new.id
+    assert 'id="strip"' not in html and 'id="filters"' not in html
+
+
+def test_a_line_that_changes_is_drawn_anew(agent: Agent, client: Client) -> None:
+    """An entry that was read before shows what it says now."""
+    one = stored(agent, title="vanished while it waited")
+    assert "vanished while it waited" in shown(client, **LIST)
+    Entry.objects.filter(id=one.id).update(title="ended after all")
+    Agent.objects.update(version=1)
+    html = shown(client, **LIST)
+    assert "ended after all" in html and "vanished while it waited" not in html
 
 
 def test_quiet_stretches_are_folded(agent: Agent, client: Client) -> None:
