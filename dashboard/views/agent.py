@@ -21,25 +21,45 @@ from dashboard.contexts import asked, timeline
 from dashboard.contexts.asked import words
 from dashboard.request import ProjectRequest, member
 
+NO_REASON = "Say why, in a word."
+
 
 @require_GET
 @member()
 def agent(request: ProjectRequest, name: str) -> HttpResponse:
-    """The timeline in its page; for htmx, which aims at the region, the region alone."""
+    """The timeline in its page; for htmx, which aims at the region or its list, that alone."""
     one = named(request, name)
     wanted = asked.read(request.GET)
     have = timeline.mark(one, request.now)
     if request.GET.get("have") == have:
         return fragments.unchanged()
-    shown = timeline.region(one, wanted, request.now) | {"have": have}
-    if request.headers.get("HX-Target") == "timeline":
-        response = fragments.fresh(render_to_string("partials/timeline.html", shown, request))
-    else:
-        response = render(
-            request, "agent.html", shown | context.page(one, request.actor, request.now, "agent")
-        )
+    response = REGIONS.get(request.headers.get("HX-Target", ""), _whole)(request, one, wanted, have)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
+
+
+def _whole(request: ProjectRequest, one: Agent, wanted: asked.Asked, have: str) -> HttpResponse:
+    shown = timeline.region(one, wanted, request.now) | {"have": have}
+    return render(request, "agent.html", shown | context.page(one, request.actor, request.now, "agent"))
+
+
+def _region(request: ProjectRequest, one: Agent, wanted: asked.Asked, have: str) -> HttpResponse:
+    shown = timeline.region(one, wanted, request.now) | {"have": have}
+    return fragments.fresh(render_to_string("partials/timeline.html", shown, request))
+
+
+def _list(request: ProjectRequest, one: Agent, wanted: asked.Asked, have: str) -> HttpResponse:
+    """The same for everybody who looks at these entries, so drawn once."""
+    key = ("timeline-list", one.pk, wanted, have)
+
+    def draw() -> str:
+        shown = timeline.listing(one, wanted, request.now) | {"have": have}
+        return render_to_string("partials/timeline_list.html", shown)
+
+    return fragments.fresh(fragments.kept(key, draw))
+
+
+REGIONS = {"timeline": _region, "timeline-list": _list}
 
 
 @require_GET
@@ -73,7 +93,7 @@ def pause(request: ProjectRequest, name: str) -> HttpResponse:
         messages.warning(request, f"{one.name} was held already; nothing was changed.")
     else:
         messages.success(request, f"{one.name} is told to pause. It stops before its next action.")
-    return redirect("agent", request.project.name, one.name)
+    return _acted(request, one)
 
 
 @require_http_methods(["GET", "POST"])
@@ -87,7 +107,7 @@ def start(request: ProjectRequest, name: str) -> HttpResponse:
     outcome = decisions.start(actor=request.actor, agent=one, reason=reason, now=request.now)
     done = outcome.name == "decided"
     (messages.success if done else messages.warning)(request, outcome.sentence)
-    return redirect("agent", request.project.name, one.name)
+    return _acted(request, one)
 
 
 def named(request: ProjectRequest, name: str) -> Agent:
@@ -107,8 +127,22 @@ def reason_of(request: ProjectRequest) -> str:
     return ": ".join(part for part in said if part)[:500]
 
 
+def _acted(request: ProjectRequest, one: Agent) -> HttpResponse:
+    """The page again; for htmx, which aims at the head, the head as it is now and what is said of it."""
+    if not _aims_at_head(request):
+        return redirect("agent", request.project.name, one.name)
+    shown = context.head(named(request, one.name), request.actor, request.now)
+    return fragments.fresh(render_to_string("partials/agent_acted.html", shown, request))
+
+
+def _aims_at_head(request: ProjectRequest) -> bool:
+    return request.headers.get("HX-Target") == "agent-head"
+
+
 def _ask(request: ProjectRequest, one: Agent, verb: str, *, missing: bool) -> HttpResponse:
+    if missing and _aims_at_head(request):
+        return HttpResponse(NO_REASON, status=422, content_type="text/plain; charset=utf-8")
     shown: dict[str, Any] = context.page(one, request.actor, request.now, "") | {
-        "verb": verb, "error": "Say why, in a word." if missing else "",
+        "verb": verb, "error": NO_REASON if missing else "",
     }  # fmt: skip
     return render(request, "agent_ask.html", shown, status=422 if missing else 200)

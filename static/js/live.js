@@ -4,21 +4,26 @@
 // {topic, version, spread_ms}; this file then fires the DOM event "live:<topic>" on the body, and whatever
 // region has hx-trigger="live:<topic> from:body" fetches itself.
 //   at once        an event of one agent; within spread_ms, at a random moment, one of a whole fleet
-//   at most        once in 300 ms or spread_ms for a topic, whichever is longer; never lost, only later
+//   at most        once in 300 ms or spread_ms for a topic, whichever is longer; never lost, only later.
+//                  What this page itself did (a form that htmx sent) is waited for: whatever is due then
+//                  goes at once, and so do the next news
 //   everything     as soon as the server says {"watching": n}, on the first open too, on its {"again": 1},
 //                  and when the page is seen, online or restored again: what happened meanwhile was told to
 //                  nobody. The body's topics are fired and "live:again", for a list that then fetches all
 //                  its rows at once; the rows' own topics are not
 //   pulse          "live:pulse" every 20 s, for ages that no announcement carries
-//   reconnect      on every close but 4401 (signed out: to the sign-in page) and 4403 (not yours: it stays
-//                  quiet), after 0.5 s doubling to 30 s, half of it by chance
+//   reconnect      on every close but 4401 (signed out: to the sign-in page) and 4403 (no longer yours),
+//                  after 0.5 s doubling to 30 s, half of it by chance
+//   rights         after 4403 and 4408 (another role) the page is loaded again, as what it is now; while
+//                  somebody writes on it (morph.js knows) it says so instead, with a link
 //   heartbeat      the server's {"beat": 1} each 20 s; 45 s of silence count as a lost connection
 //   while down     it says since when, and asks every 30 s all the same
 // "Pause live updates" (WCAG 2.2.2) holds every event back until it is pressed again; then all are due.
 (() => {
   "use strict";
   const LEAST_MS = 300, SILENCE_MS = 45000, POLL_MS = 30000, LONGEST_MS = 30000, SOON_MS = 2000, PULSE_MS = 20000;
-  const SIGNED_OUT = 4401, FORBIDDEN = 4403;
+  const SIGNED_OUT = 4401, FORBIDDEN = 4403, CHANGED = 4408;
+  const RIGHTS = { [FORBIDDEN]: "You may no longer see this project.", [CHANGED]: "Your role in this project has changed." };
   const AGAIN = "again";
   const topics = (document.body.dataset.topics || "").split(/\s+/).filter(Boolean);
   const rows = () => [...document.querySelectorAll("[data-watch]")].map((row) => row.dataset.watch);
@@ -36,6 +41,7 @@
   let heard = Date.now();
   let retry = 0;
   let watched = "";
+  let welcome = false;
 
   const show = (state, text) => {
     indicator.hidden = false;
@@ -66,6 +72,15 @@
     due.set(topic, setTimeout(fire, Math.max(rest, Math.random() * spread), topic));
   };
 
+  const flush = () => {
+    last.clear();
+    for (const [topic, timer] of [...due]) {
+      clearTimeout(timer);
+      fire(topic);
+    }
+    last.clear();
+  };
+
   const everything = (spread = 0) => [...topics, AGAIN].forEach((topic) => soon(topic, spread));
 
   const watchRows = () => {
@@ -79,6 +94,7 @@
     heard = Date.now();
     const signal = JSON.parse(event.data);
     if (signal.topic) soon(signal.topic, signal.spread_ms || 0);
+    if (signal.watching !== undefined) welcome = true;
     if (signal.again || signal.watching !== undefined) everything(signal.spread_ms || 0);
   };
 
@@ -97,9 +113,21 @@
     downSince ??= new Date();
     if (event.code === SIGNED_OUT) return location.assign(signIn());
     draw();
+    if (event.code in RIGHTS) rights(RIGHTS[event.code]);
     if (event.code === FORBIDDEN) return show("stale", "No access to live updates");
     const longest = Math.min(LONGEST_MS, 500 * 2 ** attempts++);
     retry = setTimeout(connect, longest / 2 + (Math.random() * longest) / 2);
+  };
+
+  // Only a page that was let in before is loaded again: otherwise one that never is would load for ever.
+  const rights = (words) => {
+    if (welcome && document.dispatchEvent(new CustomEvent("live:leaving", { cancelable: true }))) return location.reload();
+    const said = document.getElementById("rights");
+    if (!("posted" in document.body.dataset)) said.querySelector("a").href = location.href;
+    for (const place of [said, ...document.querySelectorAll("dialog[open] [data-refusal]")]) {
+      place.querySelector("b, span").textContent = words;
+      place.hidden = false;
+    }
   };
 
   const signIn = () => `${document.body.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -138,6 +166,7 @@
   window.addEventListener("pageshow", (event) => { if (event.persisted) back(); });
   setInterval(watch, 1000);
   document.addEventListener("htmx:afterSettle", watchRows);
+  document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.requestConfig.verb !== "get") flush(); });
   setInterval(() => { if (downSince) everything(); }, POLL_MS);
   setInterval(() => { if (!paused && !document.hidden) tell("pulse"); }, PULSE_MS);
   connect();

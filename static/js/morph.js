@@ -1,7 +1,8 @@
 // Morphing in place without taking anything away from the person who reads or types.
 // htmx fetches a region anew and idiomorph fits it into the page; these settings say what it may not touch:
-// what a person opened or typed, an open dialog, a form that is being edited. The keys of idiomorph's
-// defaults are set here once, because `morph:{…}` in an attribute would need eval, which the CSP forbids.
+// what a person opened or typed, an open dialog, a form that is being edited; nor may live.js load the page
+// anew over them, or over what was typed before and answered (a page that a form led to, data-posted). The
+// keys of idiomorph's defaults are set here once, because `morph:{…}` in an attribute would need eval, which the CSP forbids.
 (() => {
   "use strict";
   const changed = (el) =>
@@ -35,6 +36,11 @@
   const inUse = (el) =>
     el instanceof Element &&
     (el.matches("dialog[open], [data-keep]") || el.querySelector("dialog[open]") !== null || posted(el).some(edited));
+
+  const written = () =>
+    "posted" in document.body.dataset || inUse(document.body) || [...document.querySelectorAll("input, textarea")].some((el) => typedIn(el) && changed(el));
+
+  document.addEventListener("live:leaving", (event) => { if (written()) event.preventDefault(); });
 
   Idiomorph.defaults.ignoreActiveValue = true;
   Idiomorph.defaults.callbacks.beforeNodeMorphed = mayMorph;

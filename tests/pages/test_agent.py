@@ -9,6 +9,7 @@ from agents.models import Agent, AuditEntry, Incident, Instance, Pause, PauseSta
 from tests.pages.rows import make_agent, make_run
 
 PAGE = "/p/main/agents/refund-desk/"
+HEAD = {"HX-Request": "true", "HX-Target": "agent-head"}
 VERBS = [PAGE + "pause/", PAGE + "start/"]
 
 
@@ -64,6 +65,22 @@ def test_pause_orders_and_says_so(agent: Agent, alice: User) -> None:
     assert AuditEntry.objects.get().verb == "pause"
     incident = Incident.objects.get()
     assert f"Decide incident {incident.pk}" in response.content.decode()
+
+
+def test_pausing_without_leaving_the_page(agent: Agent, alice: User) -> None:
+    """The page's own form is answered with the head as it is now and the message, not with a page."""
+    answer = signed_in(alice).post(PAGE + "pause/", {"reason": "looks wrong"}, headers=HEAD)
+    html = answer.content.decode()
+    assert answer.status_code == 200 and html.startswith("<header")
+    assert f"Decide incident {Incident.objects.get().pk}" in html
+    assert 'hx-swap-oob="beforeend:#messages"' in html and "is told to pause" in html
+
+
+def test_a_missing_reason_stays_in_the_dialog(agent: Agent, alice: User) -> None:
+    """Without a reason the dialog is answered in words, and nothing is ordered."""
+    answer = signed_in(alice).post(PAGE + "pause/", {}, headers=HEAD)
+    assert (answer.status_code, answer.content.decode()) == (422, "Say why, in a word.")
+    assert not Pause.objects.exists()
 
 
 def test_a_verb_needs_a_reason(agent: Agent, alice: User) -> None:
