@@ -33,6 +33,7 @@ class Status(models.TextChoices):
 class Agent(models.Model):
     """What a developer named; its status is the highest of its instances'."""
 
+    workers: list[Instance]  # by name, with heartbeats; set by queries.fleet.with_workers
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="agents")
     name = models.CharField(max_length=63)
     status = models.CharField(max_length=10, choices=Status, default=Status.IDLE)

@@ -61,7 +61,7 @@ def listed(project: Project, asked: Filter, by_status: dict[str, int]) -> Listed
     total = found.count() if asked.text else total
     page = min(max(1, asked.page), max(1, -(-total // PAGE)))
     ordered = found.order_by(*_order(asked.sort))
-    return Listed(list(_with_instances(ordered)[(page - 1) * PAGE : page * PAGE]), total, page)
+    return Listed(list(with_workers(ordered)[(page - 1) * PAGE : page * PAGE]), total, page)
 
 
 def order(project: Project, asked: Filter) -> list[tuple[int, str]]:
@@ -72,13 +72,13 @@ def order(project: Project, asked: Filter) -> list[tuple[int, str]]:
 
 def one(project: Project, pk: int) -> Agent | None:
     """An agent of the project with its instances, or None."""
-    return _with_instances(project.agents.filter(pk=pk)).first()
+    return with_workers(project.agents.filter(pk=pk)).first()
 
 
 def named(project: Project, names: list[str]) -> list[Agent]:
     """The agents of these names, with their instances; names that are not here are left out."""
     wanted = [name for name in names[:1_000] if "\x00" not in name]
-    return list(_with_instances(project.agents.filter(name__in=wanted).order_by("name")))
+    return list(with_workers(project.agents.filter(name__in=wanted).order_by("name")))
 
 
 def version(project: Project, pk: int) -> tuple[int, datetime | None] | None:
@@ -121,6 +121,10 @@ def _rank_of_waiting() -> Case:
     return Case(When(status__in=WAITING, then=Value(1)), default=Value(0), output_field=IntegerField())
 
 
-def _with_instances(found: QuerySet[Agent]) -> QuerySet[Agent]:
-    instances = Instance.objects.select_related("heartbeat").order_by("name")
-    return found.prefetch_related(Prefetch("instances", instances))
+def workers(path: str = "instances") -> Prefetch[str, QuerySet[Instance], str]:
+    """As a plain list: behind the manager Django makes a query for each agent, and never asks it."""
+    return Prefetch(path, Instance.objects.select_related("heartbeat").order_by("name"), to_attr="workers")
+
+
+def with_workers(found: QuerySet[Agent]) -> QuerySet[Agent]:
+    return found.prefetch_related(workers())

@@ -25,6 +25,7 @@ from agents.models import (
     Pause,
     Project,
 )
+from agents.queries.fleet import workers
 
 PAGE = 50
 UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
@@ -206,8 +207,7 @@ def _paged_again() -> QuerySet[Command]:
 
 def _with_agents(found: QuerySet[Incident]) -> QuerySet[Incident]:
     """With all that a row shows, in a constant number of queries."""
-    beats = Instance.objects.select_related("heartbeat").order_by("name")
     pauses = Pause.objects.select_related("instance__agent", "instance__heartbeat").order_by("at", "pk")
     return found.select_related("project", "agent", "group", "acknowledged_by").prefetch_related(
-        Prefetch("agent__instances", beats), Prefetch("pauses", pauses)
+        workers("agent__instances"), Prefetch("pauses", pauses)
     )

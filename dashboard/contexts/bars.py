@@ -6,8 +6,9 @@ minutes that have passed since.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
+
+import orjson
 
 MINUTES = 60
 
@@ -21,4 +22,4 @@ def hour_until(bars: str, until: datetime | None, now: datetime) -> str:
         return bars
     if passed >= MINUTES:
         return ""
-    return json.dumps((json.loads(bars) + [[0, 0]] * passed)[-MINUTES:], separators=(",", ":"))
+    return orjson.dumps((orjson.loads(bars) + [[0, 0]] * passed)[-MINUTES:]).decode()

@@ -32,9 +32,9 @@ def bars(text: str) -> SafeString:
     return render_to_string("partials/ui/bars.html", {"bars": text})
 
 
-@lru_cache(maxsize=256)
-def status(status: str, note: str) -> SafeString:
-    """A status without an age, which is another every second."""
+@lru_cache(maxsize=4_096)
+def status(status: str, note: str = "") -> SafeString:
+    """A status with what stands beside it: an age, which most have for minutes, or words."""
     return render_to_string("partials/ui/status.html", {"status": status, "note": note})
 
 

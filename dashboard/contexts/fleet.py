@@ -23,6 +23,7 @@ from agents.queries.fleet import Filter
 from dashboard import marks
 from dashboard.contexts import drawn, waiting
 from dashboard.contexts.bars import hour_until
+from dashboard.templatetags.ui import when
 
 AGED = frozenset(fleet.WAITING) | {Status.HEALING, Status.IDLE}
 
@@ -52,7 +53,7 @@ class Row:
     bars: SafeString
     spent: Spent
     gauge: SafeString
-    status: SafeString | None
+    status: SafeString
     unattended_since: datetime | None
 
 
@@ -112,16 +113,17 @@ def table(
 
 def row(agent: Agent, incident: Incident | None, now: datetime) -> Row:
     """One agent; its status is its highest instance's, and so is what it is doing."""
-    instances = list(agent.instances.all())
+    instances = agent.workers
     speaks = _speaker(agent, instances)
     held = agent.status in fleet.WAITING
     spent = budgets.of_agent(agent, instances, now)
     proven = _proven(speaks) if speaks and agent.status == Status.PROBATION else ""
+    since = agent.status_since if agent.status in AGED else None
     return Row(
         agent=agent,
         key=str(agent.pk),
         instances=len(instances),
-        since=agent.status_since if agent.status in AGED else None,
+        since=since,
         proven=proven,
         doing=_doing(agent, speaks, incident),
         gone_since=speaks.gone_since if speaks and held and not speaks.live else None,
@@ -132,7 +134,7 @@ def row(agent: Agent, incident: Incident | None, now: datetime) -> Row:
         bars=drawn.bars(hour_until(agent.bars, agent.bars_until, now)),
         spent=spent,
         gauge=drawn.gauge(spent),
-        status=None if agent.status in AGED else drawn.status(agent.status, proven),
+        status=drawn.status(agent.status, when(since, "age", now) if since else proven),
         unattended_since=None if held else agent.unattended_since,
     )
 

@@ -210,7 +210,7 @@ def _spent(incident: Incident, failed: list[Entry], now: datetime) -> Spent:
     """The budget as it was decided upon: as it is now while nobody has."""
     agent = incident.agent
     if incident.decided_at is None and incident.closed_at is None:
-        return budgets.of_agent(agent, agent.instances.all(), now)
+        return budgets.of_agent(agent, agent.workers, now)
     body: Mapping[str, Any] = read(failed[-1].body) if failed else {}
     streak, hourly = _count(body, "consecutive"), _count(body, "hourly")
     return Spent(streak, agent.max_consecutive, hourly, agent.max_hourly)

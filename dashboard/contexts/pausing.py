@@ -30,7 +30,7 @@ def whole(
 
 def does(agent: Agent) -> str:
     """What the order means for one agent."""
-    live = any(instance.live for instance in agent.instances.all())
+    live = any(instance.live for instance in agent.workers)
     if agent.status in HELD:
         return "Is held already and stays so."
     if not live:

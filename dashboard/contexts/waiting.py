@@ -47,7 +47,7 @@ def row(incident: Incident, now: datetime) -> Row:
         status=incident.agent.status,
         title=figures(incident.title) + again(incident),
         seen_by=str(incident.acknowledged_by or "") if incident.acknowledged_at else "",
-        spent=budgets.of_agent(incident.agent, incident.agent.instances.all(), now),
+        spent=budgets.of_agent(incident.agent, incident.agent.workers, now),
         next_step=next_step(incident),
     )
 

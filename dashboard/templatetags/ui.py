@@ -112,6 +112,12 @@ def gauge_drawn(
     return render_to_string("partials/ui/drawn/gauge.html", {"gauge": drawn, "in_words": in_words})
 
 
+@register.simple_tag
+@lru_cache(maxsize=64)
+def status_drawn(status: str) -> SafeString:
+    return render_to_string("partials/ui/status.html", {"status": status})
+
+
 @register.filter
 def share(percent: float, width: int = 40) -> float:
     return drawing.share(percent, width)

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from agents import access
 from agents.models import Agent
+from agents.queries.fleet import with_workers
 from agents.services import decisions, pauses
 from dashboard import fragments
 from dashboard.contexts import agent as context
@@ -112,7 +113,7 @@ def start(request: ProjectRequest, name: str) -> HttpResponse:
 
 def named(request: ProjectRequest, name: str) -> Agent:
     """The agent of the address; another project's is not there."""
-    found = Agent.objects.select_related("project").prefetch_related("instances__heartbeat")
+    found = with_workers(Agent.objects.select_related("project"))
     one = found.filter(project=request.project, name=words(name, 63)).first()
     if one is None:
         raise Http404
