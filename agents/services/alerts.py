@@ -7,20 +7,44 @@ over or given up. A message about the same moment of the same incident has one k
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
+
+from django.db.models import Prefetch
 
 from agents.models import AlertTarget, Attempt, Incident, Outbox
 from agents.services import outbox
 
+WHAT: dict[str, str] = {AlertTarget.Kind.EMAIL: "e-mail", AlertTarget.Kind.WEBHOOK: "webhook"}
+AGAIN: dict[str, str] = {Outbox.About.AGAIN: ", again,"}
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What became of one message to one target: the sentence ends with `at`, where there is one."""
+
+    state: Literal["sent", "failed", "waiting"]
+    sentence: str
+    at: dt.datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.at:%H:%M:%S}" if self.at else self.sentence
+
 
 @dataclass(frozen=True)
 class Told:
-    """What the incident says about its alerts: `nobody` is drawn in red."""
+    """What the incident says about its alerts: `nobody` is drawn in red, and so is each that failed."""
 
     state: Literal["told", "waiting", "nobody"]
-    sentence: str
-    at: dt.datetime | None = None
+    summary: str
+    handed: list[Handed]
+
+    @property
+    def sentence(self) -> str:
+        said = "; ".join(str(one) for one in self.handed if one.state != "waiting" or self.state == "told")
+        return ": ".join(part for part in (self.summary, said) if part)
 
 
 def opened(incident: Incident, now: dt.datetime) -> int:
@@ -38,28 +62,41 @@ def closed(incident: Incident, now: dt.datetime) -> int:
 
 
 def told(incident: Incident) -> Told:
-    """The sentence on the incident: who was handed it first and when, or that nobody has been told."""
-    sent = (
-        Attempt.objects.filter(outbox__incident=incident, outcome=Attempt.Outcome.SENT)
-        .exclude(outbox__about=Outbox.About.CLOSED)
-        .select_related("outbox__target")
-        .order_by("ended_at")
-        .first()
-    )
-    if sent is not None and sent.ended_at is not None:
-        what = "e-mail" if sent.outbox.target.kind == AlertTarget.Kind.EMAIL else "webhook"
-        return Told("told", f"{what} handed over {sent.ended_at:%H:%M:%S}", sent.ended_at)
+    """For each target what it was handed and when, or why not; `nobody` only while no message arrived."""
     rows = Outbox.objects.filter(incident=incident).exclude(about=Outbox.About.CLOSED)
-    states = set(rows.values_list("state", flat=True))
-    if states & {Outbox.State.WAITING, Outbox.State.CLAIMED}:
-        failed = Attempt.objects.filter(outbox__incident=incident, outcome=Attempt.Outcome.FAILED).exists()
-        why = (
-            "nobody has been told yet: an alert failed and is tried again"
-            if failed
-            else "an alert is on its way"
-        )
-        return Told("nobody" if failed else "waiting", why)
-    return Told("nobody", "nobody has been told")
+    rows = rows.select_related("target").defer("target__secret").order_by("target_id", "pk")
+    found = list(rows.prefetch_related(Prefetch("tries", Attempt.objects.order_by("pk"))))
+    kinds = Counter(kind for kind, _ in {(row.target.kind, row.target_id) for row in found})
+    handed = [_handed(row, alone=kinds[row.target.kind] == 1) for row in found]
+    states = {one.state for one in handed}
+    if "sent" in states:
+        return Told("told", "", handed)
+    if states == {"waiting"}:
+        return Told("waiting", "an alert is on its way", handed)
+    return Told("nobody", "nobody has been told", handed)
+
+
+def _handed(row: Outbox, *, alone: bool) -> Handed:
+    what = WHAT[row.target.kind] + ("" if alone else f" {_name(row.target)}") + AGAIN.get(row.about, "")
+    tries = list(row.tries.all())
+    failed = [one for one in tries if one.outcome == Attempt.Outcome.FAILED]
+    if row.state == Outbox.State.SENT and tries:
+        return Handed("sent", f"{what} handed over", tries[-1].ended_at)
+    if not failed:
+        return Handed("waiting", f"{what} is on its way")
+    times = "once" if len(failed) == 1 else f"{len(failed)} times"
+    why = f"{what} failed: {failed[-1].why.removeprefix('it ')}, tried {times}"
+    if row.state == Outbox.State.GIVEN_UP:
+        return Handed("failed", f"{why}, given up", failed[-1].ended_at)
+    if row.state == Outbox.State.CLAIMED:
+        return Handed("failed", f"{why}, being tried again")
+    return Handed("failed", f"{why}, next try", row.due_at)
+
+
+def _name(target: AlertTarget) -> str:
+    """Its label; of a webhook that has none only the host, because the rest is often a secret."""
+    unnamed = target.kind == AlertTarget.Kind.WEBHOOK and target.label == target.address[:100]
+    return urlsplit(target.address).hostname or "" if unnamed else target.label
 
 
 def _put(incident: Incident, about: Outbox.About, moment: str, now: dt.datetime) -> int:

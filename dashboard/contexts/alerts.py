@@ -7,12 +7,18 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from agents import access
 from agents.access import Actor
 from agents.models import AlertTarget, Attempt, Outbox, Project
 from agents.queries import targets
 from agents.services.targets import Kept
 
+NO_MAIL = (
+    "No mail server is configured, so no e-mail is sent. Set SICKBAY_SMTP_URL, like "
+    "smtp+starttls://user:password@host:587, and start the server again."
+)
 ABOUT = {
     Outbox.About.OPENED: "Opened",
     Outbox.About.AGAIN: "Again",
@@ -92,6 +98,7 @@ class Target:
     icon: str
     address: str
     test: Receipt | None
+    lacks: str
 
 
 def page(
@@ -115,7 +122,8 @@ def listed(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
         "project": project,
         "now": now,
         "may_change": may,
-        "told": any(target.enabled for target in found),
+        "told": any(target.enabled and not _lacks(target) for target in found),
+        "any_on": any(target.enabled for target in found),
         "targets": [_target(target, tests.get(target.pk), may) for target in found],
         "receipts": [receipt(row) for row in targets.receipts(project.pk)],
         "topic": f"project-{project.pk}",
@@ -151,7 +159,14 @@ def _form(kind: AlertTarget.Kind, typed: Typed | None) -> Form:
 
 def _target(target: AlertTarget, test: Outbox | None, may_change: bool) -> Target:
     address = target.address if may_change else _outline(target)
-    return Target(target, KINDS[AlertTarget.Kind(target.kind)].icon, address, receipt(test) if test else None)
+    icon = KINDS[AlertTarget.Kind(target.kind)].icon
+    return Target(target, icon, address, receipt(test) if test else None, _lacks(target))
+
+
+def _lacks(target: AlertTarget) -> str:
+    """What keeps it from being told although it is on."""
+    without_mail = target.kind == AlertTarget.Kind.EMAIL and not settings.EMAIL_HOST
+    return NO_MAIL if target.enabled and without_mail else ""
 
 
 def _outline(target: AlertTarget) -> str:

@@ -173,7 +173,9 @@ def test_it_is_given_up_after_many_tries(
         sending.send_due(clock)
         clock.now += dt.timedelta(hours=2)
     assert Outbox.objects.get().state == "given_up" and len(hook.posts) == 13
-    assert alerts.told(cast.only_incident()).sentence == "nobody has been told"
+    told = alerts.told(cast.only_incident())
+    assert (told.state, told.summary) == ("nobody", "nobody has been told")
+    assert "webhook failed: answered 410, tried 13 times, given up" in told.sentence
 
 
 def test_one_broken_target_holds_up_no_other(
@@ -185,6 +187,40 @@ def test_one_broken_target_holds_up_no_other(
     hook.answer = lambda handler: handler.send_error(503)
     cast.spends_its_budget(cast.worker(project))
     assert sending.send_due(clock) == 1 and len(mailbox.messages) == 1
+
+
+def test_each_target_says_what_became_of_it(
+    project: Project, operating: access.Actor, hook: Hook, mailbox: Mailbox, clock: Clock
+) -> None:
+    """Whom the incident reached and when, and beside it what failed, how often, and when it is tried next."""
+    webhook(operating, hook)
+    mail_target(operating)
+    hook.answer = lambda handler: handler.send_error(503)
+    cast.spends_its_budget(cast.worker(project))
+    sending.send_due(clock)
+    clock.now += 6 * SECOND
+    sending.send_due(clock)
+    told = alerts.told(cast.only_incident())
+    assert (told.state, [one.state for one in told.handed]) == ("told", ["failed", "sent"])
+    assert told.sentence == (
+        "webhook failed: answered 503, tried 2 times, next try 03:12:25; e-mail handed over 03:12:04"
+    )
+
+
+def test_what_became_of_alerts_costs_the_same_for_any_number(
+    project: Project, operating: access.Actor, django_assert_num_queries: Any
+) -> None:
+    """Two queries, and targets of one kind are told apart by their names."""
+    for _ in range(5):
+        mail_target(operating)
+    targets.add(actor=operating, kind="email", label="", address="b@example.com", now=NOW)
+    cast.spends_its_budget(cast.worker(project))
+    incident = cast.only_incident()
+    with django_assert_num_queries(2):
+        told = alerts.told(incident)
+    assert [str(one) for one in told.handed][-2:] == [
+        "e-mail on call is on its way", "e-mail b@example.com is on its way",
+    ]  # fmt: skip
 
 
 def test_a_mail_server_that_refuses_is_a_reason(

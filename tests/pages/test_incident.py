@@ -18,6 +18,7 @@ from agents.models import (
     Entry,
     Incident,
     Instance,
+    Outbox,
     Pause,
     PauseState,
     Project,
@@ -102,6 +103,23 @@ def test_whoever_is_told_is_named(signed_in: Client, project: Project) -> None:
     """With a target an alert is on its way the moment the incident opens."""
     AlertTarget.objects.create(project=project, kind="email", label="on-call", address="a@example.com")
     assert "An alert is on its way." in card(signed_in, story.make_paused(project, timezone.now()))
+
+
+def test_what_failed_stands_in_red_beside_what_arrived(signed_in: Client, project: Project) -> None:
+    """One line a target; while one of them was reached, nobody-has-been-told is not said."""
+    for kind, label in (("email", "on-call"), ("webhook", HOSTILE)):
+        AlertTarget.objects.create(project=project, kind=kind, label=label, address="a@example.com")
+    AlertTarget.objects.create(project=project, kind="webhook", label="pager", address="https://x.example")
+    paused = story.make_paused(project, timezone.now())
+    mail, hook, _ = Outbox.objects.order_by("pk")
+    hook.tries.create(outcome="failed", why="it answered 503", ended_at=timezone.now())
+    assert '<b class="tone-bad">Nobody has been told.</b>' in card(signed_in, paused)
+    mail.tries.create(outcome="sent", ended_at=timezone.now())
+    Outbox.objects.filter(pk=mail.pk).update(state="sent")
+    page = card(signed_in, paused)
+    assert "<bdi>E-mail handed over</bdi> <time" in page and "Nobody has been told" not in page
+    assert page.count('<li class="tone-bad">') == 1 and "failed: answered 503, tried once, next try" in page
+    assert "<img" not in page
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -42,6 +43,26 @@ def page(client: Client) -> str:
     return html
 
 
+@pytest.fixture
+def mail_server(settings: Any) -> None:
+    settings.EMAIL_HOST = "127.0.0.1"
+
+
+def test_without_a_mail_server_an_address_is_not_on(
+    client: Client, alice: User, project: Project, settings: Any
+) -> None:
+    """The row says in red what is missing and what to set; with the only target so, nobody would be told."""
+    target(alice, project)
+    said = page(client)
+    assert "SICKBAY_SMTP_URL" in said and "<span>on</span>" not in said
+    assert "e-mail is the only target" in said
+    target(alice, project, "webhook")
+    assert "Nobody would be told" not in page(client) and "SICKBAY_SMTP_URL" in page(client)
+    settings.EMAIL_HOST = "127.0.0.1"
+    assert "SICKBAY_SMTP_URL" not in page(client) and page(client).count("<span>on</span>") == 2
+
+
+@pytest.mark.usefixtures("mail_server")
 def test_nobody_told_is_said(client: Client, alice: User, project: Project) -> None:
     """Without a target, or with every one off, a banner says that nobody would be told."""
     assert "there is no target" in page(client)
