@@ -112,6 +112,13 @@ def changed_agents(agent_ids: Iterable[int], project_id: int, *, standing: bool 
             transaction.on_commit(_Changed(id, block, said, standing), robust=True)
 
 
+def changed_project(project_id: int) -> None:
+    """A new version of the project alone: its fleet has news that belong to no agent."""
+    version = _turned(TURN_PROJECT, project_id)
+    if version is not None:
+        announce(f"fleet-{project_id}", version)
+
+
 def _turned(statement: str, pk: int) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(statement, [pk])

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from agents.api import wire
-from agents.services import lines, registering
+from agents.services import lines, refused, registering
 from agents.services.admission import unreadable
 
 LONGEST = 256 * 1024
@@ -17,11 +17,14 @@ LONGEST = 256 * 1024
 @wire.agent_view
 @require_POST
 def register(request: wire.AgentRequest) -> HttpResponse:
-    said = registration(wire.body_of(request))
+    body = wire.body_of(request)
     try:
+        said = registration(body)
         told = registering.register(project_id=request.token.project_id, said=said, now=timezone.now())
     except ValueError as error:
-        raise unreadable(str(error)) from error
+        why = str(error)
+        refused.note(project_id=request.token.project_id, body=body, why=why, now=timezone.now())
+        raise unreadable(why) from error
     return wire.answer(told)
 
 
@@ -29,4 +32,4 @@ def registration(body: bytes) -> registering.Registration:
     try:
         return msgspec.convert(lines.read(body, LONGEST), registering.Registration)
     except (lines.Refused, msgspec.ValidationError) as error:
-        raise unreadable(f"This is no registration: {error}") from error
+        raise ValueError(f"This is no registration: {error}") from error

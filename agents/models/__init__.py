@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from agents.models.agents import Agent, Heartbeat, Instance, Minute, Presence, Run, RunState, Status
+from agents.models.agents import (
+    Agent,
+    Heartbeat,
+    Instance,
+    Minute,
+    Presence,
+    RefusedRegistration,
+    Run,
+    RunState,
+    Status,
+)
 from agents.models.alerts import AlertTarget, Attempt, Outbox
 from agents.models.audit import AuditEntry
 from agents.models.entries import Effect, Entry, FailureGroup, Kind, Quarantine
@@ -21,6 +31,6 @@ from agents.models.people import Membership, Project, Role, Scope, SignInLink, T
 __all__ = [
     "Agent", "AlertTarget", "Attempt", "AuditEntry", "Cause", "Command", "Decision", "Effect", "Entry",
     "FailureGroup", "Heartbeat", "Incident", "IncidentState", "Instance", "Kind", "Membership", "Minute",
-    "Outbox", "Owner", "Pause", "PauseState", "Presence", "Project", "Quarantine", "Role", "Run", "RunState",
-    "Scope", "SignInLink", "Status", "Token", "User",
+    "Outbox", "Owner", "Pause", "PauseState", "Presence", "Project", "Quarantine",
+    "RefusedRegistration", "Role", "Run", "RunState", "Scope", "SignInLink", "Status", "Token", "User",
 ]  # fmt: skip

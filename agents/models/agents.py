@@ -116,6 +116,19 @@ class Presence(models.Model):
     seen_at = models.DateTimeField()
 
 
+class RefusedRegistration(models.Model):
+    """Who has a token of the project, tried to register and was refused; one row a name, and few names."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="refused_registrations")
+    name = models.CharField(max_length=64, blank=True)
+    why = models.CharField(max_length=300)
+    times = models.PositiveIntegerField(default=1)
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_refusal_a_name")]
+
+
 class RunState(models.TextChoices):
     RUNNING = "running"
     FINISHED = "finished"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from agents.models import Agent, Entry, Project
+from agents.models import Agent, Entry, Project, RefusedRegistration
 
 LOOKED_AT = 20
+REMEMBERED = timedelta(days=1)
+
+
+def refused(project: Project, now: datetime) -> list[RefusedRegistration]:
+    """Who tried to register within a day and was not let in, the newest first."""
+    return list(project.refused_registrations.filter(last_at__gt=now - REMEMBERED).order_by("-last_at", "pk"))
 
 
 def first_since(project: Project, since: datetime) -> Agent | None:

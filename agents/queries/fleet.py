@@ -9,7 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Count, F, IntegerField, OuterRef, Prefetch, QuerySet, Subquery, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
@@ -87,8 +99,9 @@ def version(project: Project, pk: int) -> tuple[int, datetime | None] | None:
 
 
 def longest_unattended(project: Project) -> tuple[int, Agent | None]:
-    """How many agents run with nobody needed, and which for longest."""
-    free = project.agents.exclude(status__in=WAITING)
+    """How many agents live and run with nobody needed, and which for longest."""
+    living = Instance.objects.filter(agent=OuterRef("pk"), live=True)
+    free = project.agents.exclude(status__in=WAITING).filter(Exists(living))
     return free.count(), free.order_by("unattended_since", "pk").first()
 
 

@@ -19,7 +19,7 @@ from django.db.models import F
 
 from agents import announce
 from agents.models import Agent, Decision, Heartbeat, Instance, Kind, Pause, Run
-from agents.services import accounts, entries, epochs, pauses, snapshots
+from agents.services import accounts, entries, epochs, pauses, refused, snapshots
 from agents.services.lines import AgentName, Epoch, Hex32, InstanceName, Time
 from agents.services.snapshots import text
 
@@ -131,6 +131,7 @@ def _take_state(instance: Instance, said: Registration, now: dt.datetime) -> Non
 def _start(instance: Instance, said: Registration, now: dt.datetime) -> int:
     """The next epoch, and its run; the process before is told to look, and finds itself fenced."""
     _describe(instance.agent, said, now)
+    refused.started(instance.agent.project_id, said.agent)
     epoch = max(instance.epoch, said.epoch or 0) + 1
     offset = now.timestamp() - said.sent_at
     fields = {

@@ -16,8 +16,8 @@ from django.utils.safestring import SafeString
 
 from agents import access
 from agents.access import Actor
-from agents.models import Agent, Incident, IncidentState, Instance, Project, Status
-from agents.queries import budgets, fleet, incidents
+from agents.models import Agent, Incident, IncidentState, Instance, Project, RefusedRegistration, Status
+from agents.queries import arrivals, budgets, fleet, incidents
 from agents.queries.budgets import Spent
 from agents.queries.fleet import Filter
 from dashboard import marks
@@ -68,19 +68,22 @@ def waiting_list(project: Project, now: datetime, found: list[Incident] | None =
     """The incidents that wait for a human and, below or instead, how the others do."""
     found = incidents.waiting(project) if found is None else found
     free, longest = fleet.longest_unattended(project)
+    refused = arrivals.refused(project, now)
     return {
         "project": project,
         "now": now,
         "waiting": [waiting.row(incident, now) for incident in found],
         "calm": waiting.calm(len(found), free, longest, now),
-        "waiting_mark": _waiting_mark(found, free, longest),
+        "refused": refused,
+        "waiting_mark": _waiting_mark(found, free, longest, refused),
         "topic": f"fleet-{project.pk}",
     }
 
 
 def waiting_mark(project: Project, now: datetime) -> str:
     """What the waiting list is known by; cheaper than drawing it."""
-    return _waiting_mark(incidents.waiting(project), *fleet.longest_unattended(project))
+    refused = arrivals.refused(project, now)
+    return _waiting_mark(incidents.waiting(project), *fleet.longest_unattended(project), refused)
 
 
 def table(
@@ -198,9 +201,11 @@ def mark(project: Project, asked: Filter, order: list[tuple[int, str]], counts: 
     return _short(project.pk, asked, order, counts)
 
 
-def _waiting_mark(found: list[Incident], free: int, longest: Agent | None) -> str:
+def _waiting_mark(
+    found: list[Incident], free: int, longest: Agent | None, refused: list[RefusedRegistration]
+) -> str:
     said = [(i.pk, i.state, i.version, i.agent.version, i.agent.status) for i in found]
-    return _short(said, free, longest and longest.pk)
+    return _short(said, free, longest and longest.pk, [(one.pk, one.times, one.why) for one in refused])
 
 
 def _short(*said: object) -> str:

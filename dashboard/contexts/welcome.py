@@ -55,6 +55,7 @@ def waiting(project: Project, since: datetime, now: datetime) -> dict[str, Any]:
         "now": now,
         "since": written(since),
         "arrived": arrived,
+        "refused": arrivals.refused(project, now),
         "others": 0 if arrived else project.agents.count(),
         "topic": f"fleet-{project.pk}",
     }

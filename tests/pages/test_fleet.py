@@ -32,6 +32,15 @@ def queries(ask: Callable[[], object]) -> int:
     return len(caught)
 
 
+def test_only_who_lives_runs_unattended(signed_in: Client, project: Project) -> None:
+    """An idle agent whose process is gone is not counted on the calm line."""
+    now = timezone.now()
+    story.make_worker(project, "alive", Status.RUNNING, now)
+    story.make_worker(project, "gone", Status.IDLE, now, live=False, gone_since=now, alone=99 * story.MINUTE)
+    page = signed_in.get("/p/main/").content.decode()
+    assert "alive has run 9 d 0 h unattended." in page and "2 agents run unattended" not in page
+
+
 def test_strangers_go_to_the_door(client: Client, project: Project) -> None:
     """Who is not signed in is asked to, and comes back to the page."""
     answer = client.get("/p/main/?status=paused")
