@@ -16,11 +16,14 @@ import orjson
 from agents.models import Entry, Kind
 from agents.queries import timeline
 from dashboard import phrasing
+from dashboard.contexts.values import line_of, recorded
 
 LOUD = frozenset({Kind.FAILURE, Kind.PAUSE, Kind.DECISION})
 SHORT = 28
 PAIRS = 16
 NAME_SHOWN = 14
+GIST = 80
+SAYS_NOTHING = frozenset({"", "ok", "cancelled", "interrupted", "already"})
 OWN: dict[str, tuple[tuple[str, str], ...]] = {
     Kind.DECISION: (("Reason", "reason"), ("Guidance", "guidance"), ("By", "by")),
     Kind.COMMAND: (("Reason", "reason"),),
@@ -44,7 +47,19 @@ class Line:
 
     @property
     def title(self) -> str:
-        return self.entry.title or self.entry.name
+        """What happened, without the name that stands beside it; where nothing is said, what it was given."""
+        said = _own_words(self.entry)
+        if self.entry.kind != Kind.ACTION or said.lower() not in SAYS_NOTHING:
+            return said[:1].upper() + said[1:] if said != self.entry.title else said
+        gist = [line_of(recorded(self.body.get(name)), GIST) for name in ("input", "output")]
+        return " → ".join(part for part in gist if part) or said or self.entry.name
+
+    @property
+    def ordinary(self) -> bool:
+        """A success that went without saying: no words of its own, no verifier to mend, nothing outside."""
+        entry = self.entry
+        went_well = entry.kind == Kind.ACTION and entry.outcome == "ok" and entry.verdict in ("", "pass")
+        return went_well and not self.body.get("external") and _own_words(entry).lower() in SAYS_NOTHING
 
     @property
     def ids(self) -> set[str]:
@@ -74,6 +89,12 @@ class Opened:
     parts: list[Part]
     long: list[Part]
     facts: list[tuple[str, str]]
+
+
+def _own_words(entry: Entry) -> str:
+    """The title without the name before it."""
+    title, name = entry.title, entry.name
+    return "" if title == name else title.removeprefix(f"{name}: ")
 
 
 def lines(entries: Iterable[Entry], actions: Mapping[str, Entry]) -> list[Line]:

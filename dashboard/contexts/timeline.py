@@ -9,8 +9,10 @@ first, and what is newer waits behind a count.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -28,6 +30,7 @@ from dashboard.contexts.entries import Line
 
 QUIET = timedelta(minutes=10)
 MOST_NEW = 99
+NEWEST, FOLDED_FROM, NAMED = 5, 5, 3
 RUNS_OFFERED = 20
 CHIPS = (
     (Kind.ACTION, "Actions"), (Kind.FAILURE, "Failures"), (Kind.SIGNAL, "Signals"), (Kind.PAUSE, "Pauses"),
@@ -47,7 +50,7 @@ ENDED = frozenset({"finished", "failed", "vanished"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row of the list: an entry, a quiet stretch, or the beginning of a day."""
+    """One row of the list: an entry, a quiet stretch, successes in a row, or the beginning of a day."""
 
     template: str
     line: Line | None = None
@@ -59,6 +62,7 @@ class Item:
     words: str = ""
     at: datetime | None = None
     drawn: SafeString | None = None
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,33 @@ def _items(found: list[Line], asked: Asked, now: datetime) -> list[Item]:
             items.append(Item("partials/timeline_day.html", words=_day(own, now), at=line.entry.at))
             day = own
         items.append(_opened(line, asked) if asked.entry in line.ids else _closed(line, asked))
-    return items
+    return items if asked.filtered else _folded(items, found[: 0 if asked.before or asked.after else NEWEST])
+
+
+def _folded(items: list[Item], newest: list[Line]) -> list[Item]:
+    """Long runs of successes that say nothing more become one line; the newest few lines are left alone."""
+    made: list[Item] = []
+    spared = {line.entry.id for line in newest}
+
+    def foldable(item: Item) -> bool:
+        return item.line is not None and item.line.ordinary and item.line.entry.id not in spared
+
+    for ordinary, run in groupby(items, foldable):
+        rows = tuple(run)
+        made += [_fold(rows)] if ordinary and len(rows) >= FOLDED_FROM else rows
+    return made
+
+
+def _fold(rows: tuple[Item, ...]) -> Item:
+    """One line for them all, open when one of them is."""
+    lines = [item.line for item in rows if item.line]
+    names = Counter(line.entry.name for line in lines)
+    some = [f"{n} {name}" for name, n in names.most_common(NAMED)]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    first, last = phrasing.clock(lines[-1].entry.at), phrasing.clock(lines[0].entry.at)
+    opened = next((item.opened for item in rows if item.opened), None)
+    words = f"{len(lines)} successes, {first} to {last}: {', '.join(some)}{more}"
+    return Item("partials/timeline_fold.html", lines[-1], opened=opened, words=words, items=rows)
 
 
 def _closed(line: Line, asked: Asked) -> Item:

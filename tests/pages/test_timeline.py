@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -183,6 +184,40 @@ def test_quiet_stretches_are_folded(agent: Agent, client: Client) -> None:
     stored(agent, at=NOON)
     assert "Idle for 11 min, 11:49 to 12:00" in shown(client)
     assert "Idle for" not in shown(client, "?kind=action")
+
+
+def successes(agent: Agent, n: int, **more: Any) -> list[str]:
+    """What the SDK sends of what went well: titles that repeat the name; the newest first."""
+    run, body = uuid4(), {"input": {"order": 8852}, "output": [{"total": "400.00 €"}]}
+    same = {"run": run, "title": "issue_refund", "body": body} | more
+    rows = [stored(agent, seq=k + 1, at=NOON + timedelta(seconds=k), **same) for k in range(n)]
+    return [row.id for row in rows[::-1]]
+
+
+def test_a_row_says_what_its_title_does_not(agent: Agent, client: Client) -> None:
+    """A title that repeats the name gives way to input and output; no name stands there twice."""
+    successes(agent, 1)
+    stored(agent, at=NOON, title="issue_refund: ok", verdict="", body={"input": ["<b>a</b>", 3]})
+    stored(agent, at=NOON, title="issue_refund: not as expected: 4 €", kind=Kind.FAILURE, outcome="error")
+    stored(agent, at=NOON, title="issue_refund", body="[]")
+    page = shown(client)
+    for said in ("order 8852 → total 400.00 €", "&lt;b&gt;a&lt;/b&gt;, 3", "Not as expected: 4 €"):
+        assert f'<span class="what"><bdi>{said}</bdi>' in page, said
+    assert '<span class="what"><bdi>issue_refund</bdi>' in page
+
+
+def test_successes_in_a_row_are_one_line(agent: Agent, client: Client) -> None:
+    """The newest stay, the rest fold and open; an effect, an unknown verdict or a filter unfolds them."""
+    folded = successes(agent, 19)
+    page = shown(client)
+    assert "14 successes, 12:00:00 to 12:00:13: 14 issue_refund" in page and ids(page) == folded
+    assert '<details class="entry-fold"' in page and page.count('<details class="entry-fold"') == 1
+    opened = shown(client, f"?entry={folded[9]}")
+    assert re.search(r'<details class="entry-fold"[^>]* open>', opened)
+    assert "successes" not in shown(client, "?kind=action")
+    Entry.objects.filter(id=folded[10]).update(verdict="unknown")
+    Entry.objects.filter(id=folded[14]).update(body='{"external": true}')
+    assert re.findall(r"(\d+) successes", shown(client)) == ["5"]
 
 
 def test_a_long_action_is_no_quiet_stretch(agent: Agent, client: Client) -> None:
