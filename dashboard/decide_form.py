@@ -12,7 +12,7 @@ NO_REASON = {"required": "Choose a reason: whoever reads the log next wants to k
 
 
 class ReasonForm(forms.Form):
-    reason = forms.ChoiceField(choices=REASONS, error_messages=NO_REASON)
+    reason = forms.ChoiceField(choices=REASONS["resume"], error_messages=NO_REASON)
     note = forms.CharField(required=False, max_length=400)
 
     def why(self) -> str:
@@ -41,3 +41,18 @@ class DecideForm(ReasonForm):
     def seen_until(self) -> datetime | None:
         at = self.cleaned_data.get("shown_at")
         return datetime.fromtimestamp(at, UTC) if at else None
+
+
+class StopForm(DecideForm):
+    reason = forms.ChoiceField(choices=REASONS["stop"], error_messages=NO_REASON)
+
+
+class StartForm(DecideForm):
+    reason = forms.ChoiceField(choices=REASONS["start"], error_messages=NO_REASON)
+
+
+class WithdrawForm(DecideForm):
+    reason = forms.ChoiceField(required=False)
+
+
+FORMS: dict[str, type[DecideForm]] = {"resume": DecideForm, "stop": StopForm, "start": StartForm}

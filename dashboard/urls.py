@@ -32,6 +32,7 @@ in_project: list[URLPattern] = [
     path("incidents/<int:pk>/acknowledge/", decide.acknowledge, name="acknowledge"),
     path("incidents/<int:pk>/resume/", decide.resume, name="resume"),
     path("incidents/<int:pk>/stop/", decide.stop, name="stop"),
+    path("incidents/<int:pk>/withdraw/", decide.withdraw, name="withdraw"),
     path("incidents/<int:pk>/start/", decide.start, name="start"),
     path("audit/", audit.audit, name="audit"),
     path("tokens/", tokens.tokens, name="tokens"),

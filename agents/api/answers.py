@@ -10,7 +10,7 @@ import orjson
 from django.conf import settings
 
 from agents.api import problems
-from agents.models import Agent, Entry, Incident, Instance, Pause
+from agents.models import Agent, Command, Entry, Incident, Instance, Pause
 from agents.queries import budgets
 from agents.services import alerts, decisions, incidents
 
@@ -19,6 +19,7 @@ State = Literal["open", "acknowledged", "decided", "applied", "closed"]
 AGAIN = {
     "stale": "Read the incident again and decide from its current version.",
     "lost": "Read the incident: it has been decided.",
+    "taken_up": "Pause the agent again if it must not go on.",
     "nothing_to_decide": "Read the incident or the agent: nothing of it waits.",
 }
 
@@ -108,6 +109,7 @@ def incident_detail(found: Incident) -> dict[str, Any]:
             "probation": decision.probation,
             "by": decision.by,
             "at": decision.at,
+            "withdrawn": any(c.state == Command.State.WITHDRAWN for c in decision.commands.all()),
         }
         for decision in sorted(found.decisions.all(), key=lambda decision: decision.at)
     ]
@@ -131,7 +133,7 @@ def decided(outcome: decisions.Outcome) -> dict[str, Any]:
     """200 when anything was decided, 409 when nothing could be, with the version that holds now."""
     if outcome.name == "not_found":
         raise problems.not_found("incident")
-    if outcome.name != "decided":
+    if outcome.name not in ("decided", "withdrawn"):
         version = outcome.version or None
         raise problems.Problem(409, outcome.name, outcome.sentence, AGAIN[outcome.name], version=version)
     return {

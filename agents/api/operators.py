@@ -188,6 +188,20 @@ def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any
     return answers.decided(outcome)
 
 
+@api.post("incidents/{int:id}/withdraw/", response={200: schema.DecidedOut, **CHANGED}, tags=["incidents"])
+def withdraw_decision(request: HttpRequest, id: int, said: schema.WithdrawIn) -> Any:
+    """Take a decision back that no run has taken up; 409 says who was first."""
+    allowed(request, "decide", listing.incident(actor_of(request).project_id, id))
+    outcome = decisions.withdraw(
+        actor=actor_of(request),
+        incident_id=id,
+        version=said.version,
+        reason=said.reason,
+        now=timezone.now(),
+    )
+    return answers.decided(outcome)
+
+
 def actor_of(request: HttpRequest) -> Actor:
     actor: Actor = request.auth  # type: ignore[attr-defined]
     return actor

@@ -19,7 +19,10 @@ LONGEST = 16 * 1024
 REFUSED = {
     "fenced": ("A newer process of this instance has started.", "Do not act; this process is outdated."),
     "taken": ("Another process has taken this command.", "Do not act."),
-    "overtaken": ("A later decision has taken the place of this command.", "Do not act; look again."),
+    "overtaken": (
+        "This command was withdrawn, or a later decision has taken its place.",
+        "Do not act; look again.",
+    ),
 }
 
 

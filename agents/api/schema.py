@@ -117,6 +117,7 @@ class DecisionOut(Schema):
     probation: bool
     by: str
     at: dt.datetime
+    withdrawn: bool = Field(description="Taken back before any run took it up.")
 
 
 class IncidentOut(Schema):
@@ -184,6 +185,11 @@ class DecideIn(Input):
     guidance: Guidance | None = Field(None, description="What the agent is told: run.guidance.")
     checkpoint: Annotated[str, StringConstraints(max_length=100)] | None = None
     probation: bool = True
+
+
+class WithdrawIn(Input):
+    version: Version
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
 class ResultOut(Schema):

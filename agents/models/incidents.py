@@ -128,6 +128,7 @@ class Command(models.Model):
         DONE = "done"
         REFUSED = "refused"
         OVERTAKEN = "overtaken"
+        WITHDRAWN = "withdrawn"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="commands")

@@ -58,7 +58,7 @@ def incident(project_id: int, pk: int) -> Incident | None:
     if not 0 < pk < 2**63:
         return None
     found = _with_pauses(Incident.objects.filter(project_id=project_id, pk=pk))
-    return found.prefetch_related("decisions__pause__instance__agent").first()
+    return found.prefetch_related("decisions__pause__instance__agent", "decisions__commands").first()
 
 
 def _whole(found: QuerySet[Agent]) -> QuerySet[Agent]:

@@ -132,6 +132,5 @@ def _ended(command: Command, process: str) -> Receipt:
     """A repeat by the same process gets the same answer; anyone else is told not to act."""
     if command.taken_by == process and command.state in (Command.State.DONE, Command.State.REFUSED):
         return Receipt(state=command.state, command=command)
-    return Receipt(
-        error="overtaken" if command.state == Command.State.OVERTAKEN else "taken", command=command
-    )
+    void = command.state in (Command.State.OVERTAKEN, Command.State.WITHDRAWN)
+    return Receipt(error="overtaken" if void else "taken", command=command)

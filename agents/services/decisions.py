@@ -33,9 +33,14 @@ from agents.services import audit, commands, incidents, pauses, settling
 from agents.services.snapshots import text
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
-SAID = {"resume": "lets it go on", "stop": "stops it", "start": "starts it again"}
+SAID = {
+    "resume": "lets it go on",
+    "stop": "stops it",
+    "start": "starts it again",
+    "withdraw": "takes the decision back",
+}
 
-Name = Literal["decided", "stale", "lost", "nothing_to_decide", "not_found"]
+Name = Literal["decided", "withdrawn", "taken_up", "stale", "lost", "nothing_to_decide", "not_found"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Result:
 
     agent: str
     instance: str
-    result: Literal["ordered", "stopped"]
+    result: Literal["ordered", "stopped", "withdrawn"]
     taken_up: str
 
 
@@ -160,6 +165,61 @@ def stop(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Outcom
     return Outcome("decided", outcomes[-1].sentence, outcomes[-1].version, results, outcomes[-1].incident)
 
 
+@transaction.atomic
+def withdraw(*, actor: Actor, incident_id: int, version: int, now: dt.datetime, reason: str = "") -> Outcome:
+    """Take back what no run has taken up: its pauses wait for a decision again, or stay stopped.
+
+    Whoever takes a command up holds its instance's lock, so either the run was first or this is.
+    """
+    _lock_instances(Instance.objects.filter(pauses__incident=incident_id).values_list("pk"))
+    incident = (
+        Incident.objects.select_for_update().filter(pk=incident_id, project_id=actor.project_id).first()
+    )
+    if incident is None:
+        return Outcome("not_found", "There is no such incident.")
+    ordered = Command.objects.filter(decision__incident=incident, pause__state=PauseState.DECIDED)
+    waiting = list(ordered.filter(state=Command.State.ORDERED).select_related("instance__agent"))
+    if not waiting:
+        return _nothing_to_withdraw(incident)
+    if incident.version != version:
+        return _refused(incident, version)
+    said = Said(actor, "withdraw", version, reason, "", False, now)
+    results = [_take_back(command, said) for command in waiting]
+    if Pause.objects.filter(incident=incident, state__in=WAITING).exists():
+        again = IncidentState.ACKNOWLEDGED if incident.acknowledged_at else IncidentState.OPEN
+        Incident.objects.filter(pk=incident.pk, state=IncidentState.DECIDED).update(
+            state=again, decided_at=None
+        )
+    incidents.bump(incident.pk)
+    _tell(incident, [command.instance.agent for command in waiting], said)
+    incident.refresh_from_db()
+    return Outcome("withdrawn", "Withdrawn: no run had taken it up.", incident.version, results, incident)
+
+
+def _take_back(command: Command, said: Said) -> Result:
+    Command.objects.filter(pk=command.pk, state=Command.State.ORDERED).update(
+        state=Command.State.WITHDRAWN, done_at=said.now, why=text(f"withdrawn by {said.actor.name}", 500)
+    )
+    stopped = command.kind == Command.Kind.START
+    Pause.objects.filter(commands=command, state=PauseState.DECIDED).update(
+        state=PauseState.STOPPED if stopped else PauseState.PAUSED,
+        settled_at=said.now if stopped else None,
+    )
+    return Result(command.instance.agent.name, command.instance.name, "withdrawn", "not taken up")
+
+
+def _nothing_to_withdraw(incident: Incident) -> Outcome:
+    """A run was first, or there is no decision that waits."""
+    taken = Command.objects.filter(decision__incident=incident, taken_at__isnull=False).order_by("-taken_at")
+    last = taken.select_related("instance__agent").first()
+    if last is None or last.taken_at is None:
+        sentence = "No decision of this incident waits to be taken up."
+        return Outcome("nothing_to_decide", sentence, incident.version, incident=incident)
+    who = last.instance.agent.name
+    sentence = f"{who} took it up at {last.taken_at:%H:%M:%S}, so it holds. Pause it again to hold it still."
+    return Outcome("taken_up", sentence, incident.version, incident=incident)
+
+
 def _lock_instances(ids: Iterable[int] | QuerySet[Instance, Any]) -> None:
     rows = Instance.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     list(rows.values_list("pk", flat=True))
@@ -250,9 +310,10 @@ def _tell(incident: Incident, concerned: list[Agent], said: Said) -> None:
     for pk in sorted(agents):
         pauses.refresh_agent(pk, said.now)
         Agent.objects.filter(pk=pk).update(unattended_since=said.now)
-        title = f"{said.actor.name} {SAID[said.verb]}: {said.reason}"
+        title = f"{said.actor.name} {SAID[said.verb]}" + (f": {said.reason}" if said.reason else "")
         body = {"guidance": said.guidance, "probation": said.probation, "version": said.version}
-        pauses.note(agents[pk], None, Kind.DECISION, said.verb, "decided", title, incident.pk, body, said.now)
+        done = "withdrawn" if said.verb == "withdraw" else "decided"
+        pauses.note(agents[pk], None, Kind.DECISION, said.verb, done, title, incident.pk, body, said.now)
     announce.changed_agents(agents, incident.project_id)
     names = sorted(agent.name for agent in agents.values())
     audit.record(

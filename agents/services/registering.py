@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from agents import announce
-from agents.models import Agent, Decision, Heartbeat, Instance, Kind, Pause, Run
+from agents.models import Agent, Command, Decision, Heartbeat, Instance, Kind, Pause, Run
 from agents.services import accounts, entries, epochs, pauses, refused, snapshots
 from agents.services.lines import AgentName, Epoch, Hex32, InstanceName, Time
 from agents.services.snapshots import text
@@ -220,5 +220,6 @@ def _told(instance: Instance, held: Pause | None, now: dt.datetime) -> dict[str,
 
 def _guidance(instance: Instance) -> str | None:
     """What the human said with the last decision, until the next one."""
-    last = Decision.objects.filter(pause__instance=instance).order_by("-at").first()
+    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state=Command.State.WITHDRAWN)
+    last = said.order_by("-at").first()
     return (last.guidance or None) if last is not None else None

@@ -15,9 +15,10 @@ OPEN = (Command.State.ORDERED, Command.State.TAKEN)
 
 
 def settle(command: Command, now: dt.datetime) -> bool:
-    """The command was obeyed; false when its pause had been settled before."""
+    """The command was obeyed; false when its pause had been settled before, or the command was withdrawn."""
     Command.objects.filter(pk=command.pk, state__in=OPEN).update(state=Command.State.DONE, done_at=now)
-    if command.pause_id is None or command.kind == Command.Kind.PAUSE:
+    void = command.state == Command.State.WITHDRAWN
+    if void or command.pause_id is None or command.kind == Command.Kind.PAUSE:
         return False
     state = PauseState.STOPPED if command.kind == Command.Kind.STOP else PauseState.LIFTED
     decided = Pause.objects.filter(pk=command.pause_id, state=PauseState.DECIDED)

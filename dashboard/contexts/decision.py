@@ -21,12 +21,26 @@ from dashboard import phrasing
 from dashboard.contexts.fleet import said
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
-REASONS = [
-    ("known bug", "Known bug"),
-    ("fixed outside", "Fixed outside"),
-    ("false alarm", "False alarm"),
-    ("try once more", "Try once more"),
-]
+REASONS = {
+    "resume": [
+        ("known bug", "Known bug"),
+        ("fixed outside", "Fixed outside"),
+        ("false alarm", "False alarm"),
+        ("try once more", "Try once more"),
+    ],
+    "stop": [
+        ("does harm", "Does harm"),
+        ("needs a fix", "Needs a fix"),
+        ("no longer needed", "No longer needed"),
+        ("replaced", "Replaced"),
+    ],
+    "start": [
+        ("fixed", "Fixed"),
+        ("needed again", "Needed again"),
+        ("stopped by mistake", "Stopped by mistake"),
+        ("try once more", "Try once more"),
+    ],
+}
 PAUSE_REASONS = [
     ("looks wrong", "Looks wrong"),
     ("change ahead", "Change ahead"),
@@ -82,8 +96,11 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "decides_for": agents,
         "followed": followed,
         "may_decide": access.can(actor, "decide", incident),
+        "may_withdraw": access.can(actor, "decide", incident)
+        and any(f.waits and not f.hears for f in followed),
         "may_pause": access.can(actor, "pause", incident),
-        "reasons": REASONS,
+        "reasons": REASONS["start" if face == "stopped" else "resume"],
+        "stop_reasons": REASONS["stop"],
         "resume_does": _resume_does(waiting, gone, now),
         "stop_does": _stop_does(waiting, gone),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
@@ -119,7 +136,10 @@ def _face(incident: Incident, waiting: list[Pause], pauses: list[Pause], followe
 
 def _followed(incident: Incident, found: list[Pause], now: datetime) -> list[Followed]:
     """The newest decision about each pause, with its command."""
-    newest = {decision.pause_id: decision for decision in incident.decisions.all()}
+    void = {
+        c.decision_id for pause in found for c in pause.commands.all() if c.state == Command.State.WITHDRAWN
+    }
+    newest = {decision.pause_id: decision for decision in incident.decisions.all() if decision.pk not in void}
     followed = []
     for pause in found:
         decision = newest.get(pause.pk)

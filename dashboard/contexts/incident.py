@@ -59,6 +59,14 @@ class Failure:
         return is_sentence(self.expected)
 
     @property
+    def expected_prose(self) -> bool:
+        return is_long(self.expected) or is_sentence(self.expected)
+
+    @property
+    def actual_prose(self) -> bool:
+        return is_long(self.actual) or is_sentence(self.actual)
+
+    @property
     def where(self) -> str:
         """`issue_refund at 02:51:18, took 1.3 s`, and why when a verification said so."""
         at = f"{self.entry.name} at {phrasing.clock(self.entry.at)}"
@@ -81,6 +89,15 @@ class Evidence:
     @property
     def heading(self) -> str:
         return "What spent the budget" if self.limit else "Failures before it"
+
+    @property
+    def expected_prose(self) -> bool:
+        """Whether the column is read, and not compared digit by digit."""
+        return any(failure.expected_prose for failure in self.streak)
+
+    @property
+    def actual_prose(self) -> bool:
+        return any(failure.actual_prose for failure in self.streak)
 
     @property
     def reached(self) -> str:

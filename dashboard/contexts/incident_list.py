@@ -49,6 +49,8 @@ def whole(project: Project, asked: QueryDict, now: datetime) -> dict[str, Any]:
 
 def decided(incident: Incident) -> str:
     """What came of it, in the words of the list."""
+    if incident.state in incidents.UNDECIDED:
+        return ""
     last = max(incident.decisions.all(), key=lambda decision: decision.at, default=None)
     return f"{last.get_verb_display()} by {last.by}" if last else ""
 

@@ -14,7 +14,7 @@ from agents.models import Agent
 from agents.queries import fleet
 from agents.services import decisions, incidents, pauses
 from dashboard.contexts import pausing
-from dashboard.decide_form import DecideForm, PauseForm
+from dashboard.decide_form import FORMS, PauseForm, WithdrawForm
 from dashboard.request import ProjectRequest, member
 from dashboard.views.incidents import find, page
 
@@ -47,7 +47,7 @@ def stop(request: ProjectRequest, pk: int) -> HttpResponse:
 @member("decide")
 def start(request: ProjectRequest, pk: int) -> HttpResponse:
     """Start the stopped agents of an incident again."""
-    incident, form = find(request, pk), DecideForm(request.POST)
+    incident, form = find(request, pk), FORMS["start"](request.POST)
     if not form.is_valid():
         return page(request, incident, form=form)
     stopped = Agent.objects.filter(instances__pauses__incident=incident, instances__pauses__state="stopped")
@@ -57,6 +57,26 @@ def start(request: ProjectRequest, pk: int) -> HttpResponse:
             actor=request.actor, agent=agent, reason=form.why(), guidance=guidance, now=request.now
         )
         messages.success(request, f"{agent.name}: {outcome.sentence}")
+    return redirect("incident", request.project.name, pk)
+
+
+@require_POST
+@member("decide")
+def withdraw(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Take back a decision that no run has taken up."""
+    incident, form = find(request, pk), WithdrawForm(request.POST)
+    if not form.is_valid():
+        return page(request, incident, form=form)
+    outcome = decisions.withdraw(
+        actor=request.actor,
+        incident_id=pk,
+        version=form.cleaned_data["version"],
+        reason=form.why(),
+        now=request.now,
+    )
+    if outcome.name != "withdrawn":
+        return page(request, find(request, pk), form=form, refused=outcome.sentence)
+    messages.success(request, outcome.sentence)
     return redirect("incident", request.project.name, pk)
 
 
@@ -88,7 +108,7 @@ def pause(request: ProjectRequest) -> HttpResponse:
 
 
 def _decide(request: ProjectRequest, pk: int, verb: Literal["resume", "stop"]) -> HttpResponse:
-    incident, form = find(request, pk), DecideForm(request.POST)
+    incident, form = find(request, pk), FORMS[verb](request.POST)
     if not form.is_valid():
         return page(request, incident, form=form)
     outcome = decisions.decide(

@@ -41,6 +41,7 @@ def test_two_browsers_at_once(browse: Open, complaints: Complaints, alice: User,
     expect(one.locator("#panel-followed")).to_contain_text("alice@example.com")
     expect(two.locator("#incident-head")).to_be_visible()
     two.locator("#stop").click()
+    two.locator("#stop-choice").get_by_role("button", name="Does harm").click()
     expect(two.locator("#refused")).to_contain_text("alice@example.com decided first")
     expect(two.locator("#refused")).to_contain_text(TYPED)
     assert Decision.objects.count() == 1

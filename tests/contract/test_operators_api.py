@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from agents.models import Agent, Entry, Incident, Project
+from agents.models import Agent, Command, Entry, Incident, Project
 from agents.services import tokens
 from tests.domain import cast
 from tests.domain.cast import NOW
@@ -132,6 +132,22 @@ def test_the_second_decision_is_409(project: Project, operator: Operator) -> Non
     assert "token tests decided first" in body["message"]
 
 
+def test_a_decision_is_withdrawn_from_a_program(project: Project, operator: Operator) -> None:
+    """200 while no run has taken it up, and the decision says so; 409 when a run was first."""
+    pause = cast.spends_its_budget(cast.worker(project))
+    path = f"incidents/{pause.incident_id}"
+    assert operator.post(f"{path}/withdraw/", {"version": 1})[1]["error"] == "nothing_to_decide"
+    operator.post(f"{path}/decide/", {"decision": "resume", "version": 1, "reason": "x"})
+    status, body = operator.post(f"{path}/withdraw/", {"version": 2, "reason": "too early"})
+    assert (status, body["version"], body["results"][0]["result"]) == (200, 3, "withdrawn")
+    detail = operator.get(f"{path}/")[1]
+    assert (detail["state"], [made["withdrawn"] for made in detail["decisions"]]) == ("open", [True])
+    operator.post(f"{path}/decide/", {"decision": "resume", "version": 3, "reason": "x"})
+    Command.objects.filter(state="ordered").update(state="taken", taken_at=NOW)
+    status, body = operator.post(f"{path}/withdraw/", {"version": 4})
+    assert (status, body["error"]) == (409, "taken_up") and in_shape(body)
+
+
 @pytest.mark.parametrize("version", [0, 2, -5])
 def test_any_other_version_is_409(project: Project, operator: Operator, version: int) -> None:
     """Zero included."""
@@ -173,6 +189,7 @@ def foreign_paths(project: Project) -> list[tuple[str, str]]:
         ("get", f"incidents/{pause.incident_id}/"),
         ("post", f"incidents/{pause.incident_id}/acknowledge/"),
         ("post", f"incidents/{pause.incident_id}/decide/"),
+        ("post", f"incidents/{pause.incident_id}/withdraw/"),
     ]
 
 
@@ -280,7 +297,14 @@ def test_the_schema_speaks_of_every_route(client: Client) -> None:
     """OpenAPI 3.1 with the operators' and the agents' routes; Swagger comes from our own static files."""
     schema = json.loads(client.get("/api/v1/openapi.json").content)
     assert schema["openapi"].startswith("3.1")
-    for path in ("agents/", "incidents/{id}/decide/", "events/", "agents/register/", "agents/socket"):
+    for path in (
+        "agents/",
+        "incidents/{id}/decide/",
+        "incidents/{id}/withdraw/",
+        "events/",
+        "agents/register/",
+        "agents/socket",
+    ):
         assert f"/api/v1/{path}" in schema["paths"]
     page = client.get("/api/v1/docs")
     assert b"/static/ninja/swagger-ui-bundle.js" in page.content

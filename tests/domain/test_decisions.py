@@ -22,6 +22,11 @@ def decide(user: User, incident: Incident, verb: Any = "resume", **more: Any) ->
     return decisions.decide(actor=who, incident_id=incident.pk, verb=verb, **more)
 
 
+def withdraw(user: User, incident: Incident) -> decisions.Outcome:
+    who = cast.actor(user, incident.project)
+    return decisions.withdraw(actor=who, incident_id=incident.pk, version=incident.version, now=NOW)
+
+
 def receipt(instance: Instance, command: Command, state: Any, **more: Any) -> commands.Receipt:
     more = {"epoch": 1, "process": PROCESS, "now": NOW, "why": "", **more}
     instance.refresh_from_db()
@@ -120,6 +125,65 @@ def test_a_dead_process_takes_it_up_when_it_next_starts(project: Project, alice:
     assert answer is not None and answer["decided"]
     cast.says(instance, "probation", settled=cast.settled(pause))
     assert Pause.objects.get().state == "lifted"
+
+
+def test_what_nobody_took_up_can_be_withdrawn(project: Project, alice: User) -> None:
+    """The pause waits again under a new version; the log and the timeline have it; no run hears of it."""
+    instance = cast.worker(project)
+    pause = cast.spends_its_budget(instance)
+    Instance.objects.update(live=False, gone_since=NOW)
+    decide(alice, cast.only_incident(), guidance="go on")
+    (command,) = Command.objects.all()
+    outcome = withdraw(alice, cast.only_incident())
+    incident = cast.only_incident()
+    assert (outcome.name, incident.state, incident.decided_at) == ("withdrawn", "open", None)
+    assert outcome.version == incident.version == 3
+    assert (Pause.objects.get().state, commands.waiting(instance, 0)) == ("paused", [])
+    assert receipt(instance, command, "taken").error == "overtaken"
+    cast.says(instance, "running", settled=cast.settled(pause))
+    assert Pause.objects.get().state in pauses.HOLDING
+    assert AuditEntry.objects.get(verb="withdraw").saw["version"] == 2
+    assert Entry.objects.filter(kind="decision", name="withdraw", outcome="withdrawn").count() == 1
+    assert decide(alice, cast.only_incident()).name == "decided"
+
+
+def test_what_a_run_took_up_is_not_withdrawn(project: Project, alice: User) -> None:
+    """Of the run that takes it and the human who takes it back one is first, and the other is told so."""
+    instance = cast.worker(project)
+    pause = cast.spends_its_budget(instance)
+    decide(alice, cast.only_incident())
+    shown = cast.only_incident()
+    receipt(instance, Command.objects.get(), "taken")
+    late = withdraw(alice, shown)
+    assert (late.name, Command.objects.get().state) == ("taken_up", "taken")
+    assert "refund-desk took it up at 03:12:04" in late.sentence
+    cast.says(instance, "probation", settled=cast.settled(pause))
+    assert withdraw(alice, cast.only_incident()).name == "taken_up" and Pause.objects.get().state == "lifted"
+
+
+def test_a_withdrawal_names_the_version_it_was_shown(project: Project, alice: User) -> None:
+    """An old page withdraws nothing; a second withdrawal finds nothing."""
+    cast.spends_its_budget(cast.worker(project))
+    old = cast.only_incident()
+    assert withdraw(alice, old).name == "nothing_to_decide"
+    decide(alice, old)
+    incidents.bump(old.pk)
+    assert withdraw(alice, old).name == "lost" and Command.objects.get().state == "ordered"
+    assert withdraw(alice, cast.only_incident()).name == "withdrawn"
+    assert withdraw(alice, cast.only_incident()).name == "nothing_to_decide"
+
+
+def test_withdrawing_a_start_leaves_it_stopped(project: Project, alice: User) -> None:
+    """The agent that nobody started yet stays stopped, and can be started again."""
+    instance = cast.worker(project)
+    cast.spends_its_budget(instance)
+    Instance.objects.update(live=False, gone_since=NOW)
+    decide(alice, cast.only_incident(), "stop")
+    who = cast.actor(alice, project)
+    decisions.start(actor=who, agent=instance.agent, reason="ready", now=NOW)
+    assert withdraw(alice, cast.only_incident()).name == "withdrawn"
+    assert (Pause.objects.get().state, Agent.objects.get().status) == ("stopped", "stopped")
+    assert decisions.start(actor=who, agent=instance.agent, reason="", now=NOW).name == "decided"
 
 
 def test_a_receipt_settles_as_well_as_a_snapshot(project: Project, alice: User) -> None:

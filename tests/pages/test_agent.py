@@ -121,14 +121,14 @@ def test_a_stopped_agent_offers_its_start(agent: Agent, alice: User) -> None:
     client.post(PAGE + "pause/", {"reason": "looks wrong"})
     incident = Incident.objects.get()
     client.post(
-        f"/p/main/incidents/{incident.pk}/stop/", {"reason": "known bug", "version": incident.version}
+        f"/p/main/incidents/{incident.pk}/stop/", {"reason": "does harm", "version": incident.version}
     )
     Pause.objects.update(state=PauseState.STOPPED)
     Instance.objects.update(status=Status.STOPPED)
     Agent.objects.update(status=Status.STOPPED)
     Incident.objects.update(state="closed")
     assert "Start again" in client.get(PAGE).content.decode()
-    client.post(PAGE + "start/", {"reason": "fixed outside"})
+    client.post(PAGE + "start/", {"reason": "fixed"})
     assert AuditEntry.objects.filter(verb="start").exists()
 
 

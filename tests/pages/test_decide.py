@@ -37,7 +37,8 @@ def paused(project: Project) -> story.Paused:
 
 
 def decide(client: Client, paused: story.Paused, verb: str = "resume", **said: str | int) -> HttpResponse:
-    said = {"version": 1, "reason": "known bug", "note": "", "guidance": "", "probation": "on"} | said
+    reason = {"resume": "known bug", "stop": "does harm", "start": "fixed"}[verb]
+    said = {"version": 1, "reason": reason, "note": "", "guidance": "", "probation": "on"} | said
     answer: HttpResponse = client.post(f"/p/main/incidents/{paused.incident.pk}/{verb}/", said)
     return answer
 
@@ -130,6 +131,41 @@ def test_a_process_that_is_gone(signed_in: Client, paused: story.Paused) -> None
     )
 
 
+def test_withdrawing(signed_in: Client, paused: story.Paused) -> None:
+    """While no run has taken the decision up the page offers to withdraw it, and then waits for another."""
+    address = f"/p/main/incidents/{paused.incident.pk}/"
+    decide(signed_in, paused)
+    assert 'id="withdraw"' not in signed_in.get(address).content.decode()
+    is_gone()
+    assert 'id="withdraw"' in signed_in.get(address).content.decode()
+    assert signed_in.post(f"{address}withdraw/", {"version": 1}).status_code == 409
+    assert signed_in.post(f"{address}withdraw/", {"version": 2}).status_code == 302
+    page = signed_in.get(address).content.decode()
+    assert 'id="panel-open"' in page and 'name="version" value="3"' in page
+    assert "Resume by" not in signed_in.get("/p/main/incidents/").content.decode()
+
+
+def test_withdrawing_too_late(signed_in: Client, paused: story.Paused) -> None:
+    """Who was overtaken by a run reads when."""
+    decide(signed_in, paused)
+    Command.objects.update(state="taken", taken_at=timezone.now())
+    answer = signed_in.post(f"/p/main/incidents/{paused.incident.pk}/withdraw/", {"version": 2})
+    assert answer.status_code == 409 and "refund-desk took it up at" in answer.content.decode()
+
+
+def test_each_verb_has_reasons_that_fit(signed_in: Client, paused: story.Paused) -> None:
+    """What resumes an agent does not stop it, and neither starts it again."""
+    is_gone()
+    page = signed_in.get(f"/p/main/incidents/{paused.incident.pk}/").content.decode()
+    assert page.count('value="does harm"') == 2 and 'value="needed again"' not in page
+    assert decide(signed_in, paused, reason="does harm").status_code == 422
+    assert decide(signed_in, paused, "stop", reason="known bug").status_code == 422
+    assert decide(signed_in, paused, "stop").status_code == 302
+    page = signed_in.get(f"/p/main/incidents/{paused.incident.pk}/").content.decode()
+    assert 'value="needed again"' in page and 'value="false alarm"' not in page
+    assert decide(signed_in, paused, "start", reason="known bug").status_code == 422
+
+
 def test_stop_and_start_again(signed_in: Client, paused: story.Paused) -> None:
     """A stopped agent offers to be started again, with a reason."""
     is_gone()
@@ -151,12 +187,10 @@ def test_acknowledging(signed_in: Client, paused: story.Paused) -> None:
     assert (Incident.objects.get().version, AuditEntry.objects.filter(verb="acknowledge").count()) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["incidents/1/acknowledge/", "incidents/1/resume/", "incidents/1/stop/", "incidents/1/start/", "pause/"],
-)
-def test_reading_changes_nothing(signed_in: Client, path: str) -> None:
+@pytest.mark.parametrize("verb", ["acknowledge", "resume", "stop", "start", "withdraw", "pause"])
+def test_reading_changes_nothing(signed_in: Client, verb: str) -> None:
     """No verb works by GET."""
+    path = "pause/" if verb == "pause" else f"incidents/1/{verb}/"
     assert signed_in.get(f"/p/main/{path}").status_code == 405
 
 

@@ -183,7 +183,7 @@ def test_who_only_looks_cannot_decide(client: Client, bob: User, paused: story.P
     client.force_login(bob)
     page = card(client, paused)
     assert "It waits for a responder" in page and 'id="resume"' not in page and 'id="acknowledge"' not in page
-    for verb in ("acknowledge", "resume", "stop", "start"):
+    for verb in ("acknowledge", "resume", "stop", "start", "withdraw"):
         answer = client.post(
             f"/p/main/incidents/{paused.incident.pk}/{verb}/", {"reason": "known bug", "version": 1}
         )

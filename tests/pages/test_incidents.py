@@ -73,6 +73,6 @@ def test_another_projects_incident_is_not_there(signed_in: Client, charlie: User
     theirs = story.make_paused(elsewhere, timezone.now()).incident.pk
     for path in ("", "now/", "bar/"):
         assert signed_in.get(f"/p/main/incidents/{theirs}/{path}").status_code == 404
-    for verb in ("acknowledge", "resume", "stop", "start"):
+    for verb in ("acknowledge", "resume", "stop", "start", "withdraw"):
         said = {"reason": "known bug", "version": 1}
         assert signed_in.post(f"/p/main/incidents/{theirs}/{verb}/", said).status_code == 404
