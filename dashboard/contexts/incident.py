@@ -124,6 +124,14 @@ class Evidence:
         return f"{count} older {counts} for the hour, {span}"
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One agent of an incident about several: its own status and budget."""
+
+    agent: Agent
+    spent: Spent
+
+
 def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
     """Everything the page shows below its top bar."""
     project = incident.project
@@ -137,6 +145,8 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "now": now,
         "runbook": link(incident.agent.runbook),
         "instances": instances,
+        "parties": parties(instances, now),
+        "heading": heading(incident, instances),
         "evidence": found,
         "last_failure": found.streak[-1] if found.streak else None,
         "last": incidents.last_action(incident.agent_id, incident.opened_at),
@@ -160,6 +170,21 @@ def concerned(incident: Incident) -> list[Instance]:
     for pause in incident.pauses.all():
         found.setdefault(pause.instance_id, pause.instance)
     return sorted(found.values(), key=lambda i: (i.agent_id != incident.agent_id, i.agent.name, i.name))
+
+
+def parties(instances: list[Instance], now: datetime) -> list[Party]:
+    """The agents, when it is about more than one, in the order of their instances."""
+    of_agent: dict[int, list[Instance]] = {}
+    for instance in instances:
+        of_agent.setdefault(instance.agent_id, []).append(instance)
+    found = [Party(own[0].agent, budgets.of_agent(own[0].agent, own, now)) for own in of_agent.values()]
+    return found if len(found) > 1 else []
+
+
+def heading(incident: Incident, instances: list[Instance]) -> str:
+    """What broke, and for whom when it is not for its first agent alone."""
+    others = {instance.agent_id for instance in instances} - {incident.agent_id}
+    return f"{incident.agent.name} and {len(others)} more: {incident.title}" if others else incident.title
 
 
 def causes(incident: Incident) -> list[str]:

@@ -105,6 +105,22 @@ def test_whoever_is_told_is_named(signed_in: Client, project: Project) -> None:
     assert "An alert is on its way." in card(signed_in, story.make_paused(project, timezone.now()))
 
 
+def test_prose_is_read_and_figures_are_compared(signed_in: Client, paused: story.Paused) -> None:
+    """Short values stand right-aligned; sentences and long text stand left, clamped, and open in place."""
+    page = card(signed_in, paused)
+    assert (
+        page.count('<td class="end"') == 3
+        and 'class="clamp"' not in page
+        and '<th class="end">Actual' in page
+    )
+    prose = "the answer names the order, its amount and when it was paid"
+    body = {"expected": prose, "actual": "40.00 €", "consecutive": 3, "hourly": 3}
+    Entry.objects.filter(kind="failure").update(body=json.dumps(body))
+    page = card(signed_in, paused)
+    assert page.count('<details class="clamp" id="expected-') == 3 and "<th>Expected</th>" in page
+    assert page.count('<td class="end push" data-label="actual"') == 3 and '<th class="end">Actual' in page
+
+
 def test_what_failed_stands_in_red_beside_what_arrived(signed_in: Client, project: Project) -> None:
     """One line a target; while one of them was reached, nobody-has-been-told is not said."""
     for kind, label in (("email", "on-call"), ("webhook", HOSTILE)):
@@ -176,6 +192,27 @@ def test_a_card_costs_the_same_however_much_failed(signed_in: Client, paused: st
     with CaptureQueriesContext(connection) as many:
         card(signed_in, paused)
     assert len(many) == len(few) <= 40
+
+
+def test_an_incident_about_several_agents_names_them(signed_in: Client, paused: story.Paused) -> None:
+    """The title counts them; each stands with its own status and budget; no query more for many of them."""
+    assert 'id="parties"' not in card(signed_in, paused)
+    project, now = paused.incident.project, timezone.now()
+    costs = []
+    for names in (["invoice-desk", "ledger-desk"], [f"desk-{n}" for n in range(60)]):
+        for name in names:
+            spent = story.account([900, 60], 2, now)
+            joined = story.make_worker(project, name, "healing", now, account=spent)
+            paused.incident.instances.add(joined)
+        with CaptureQueriesContext(connection) as caught:
+            page = card(signed_in, paused)
+        costs.append(len(caught))
+        if len(names) == 2:
+            assert "refund-desk and 2 more: Refund differs from the order" in page
+            parties = page[page.index('id="parties"') :]
+            parties = parties[: parties.index("</ul>")]
+            assert parties.count("<li") == 3 and "Healing" in parties and "2 of 3" in parties
+    assert "63 agents in all" in page and costs[0] == costs[1]
 
 
 def test_who_only_looks_cannot_decide(client: Client, bob: User, paused: story.Paused) -> None:
