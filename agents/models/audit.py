@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 
@@ -20,4 +22,8 @@ class AuditEntry(models.Model):
     digest = models.BinaryField(max_length=32)
 
     class Meta:
-        indexes = [models.Index(fields=["project_id", "-id"], name="audit_newest")]
+        indexes = [
+            models.Index(fields=["project_id", "-id"], name="audit_newest"),
+            models.Index("project_id", OpClass(Upper("actor"), "text_pattern_ops"), name="audit_by_actor"),
+            models.Index("project_id", OpClass(Upper("object"), "text_pattern_ops"), name="audit_by_object"),
+        ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from agents.models import AuditEntry
 
 PAGE = 50
+ACTORS = ("token",)
+OBJECTS = ("agent", "incident", "token", "target", "project")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,21 @@ def verbs(project_id: int) -> list[str]:
     return list(rows.order_by("verb").values_list("verb", flat=True).distinct())
 
 
+def _begins(field: str, nouns: tuple[str, ...], text: str) -> Q:
+    """It begins with the text, or does after one of the nouns: ranges of an index, where a part is a scan."""
+    found = Q(**{f"{field}__istartswith": text})
+    for noun in nouns:
+        found |= Q(**{f"{field}__istartswith": f"{noun} {text}"})
+    return found
+
+
 def _asked(rows: QuerySet[AuditEntry], asked: Asked) -> QuerySet[AuditEntry]:
     if asked.actor:
-        rows = rows.filter(actor__icontains=asked.actor)
+        rows = rows.filter(_begins("actor", ACTORS, asked.actor))
     if asked.verb:
         rows = rows.filter(verb=asked.verb)
     if asked.object:
-        rows = rows.filter(object__icontains=asked.object)
+        rows = rows.filter(_begins("object", OBJECTS, asked.object))
     if asked.since:
         rows = rows.filter(at__gte=asked.since)
     if asked.until:

@@ -11,6 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from agents.models import AuditEntry, Project, User
+from agents.queries import audit as queries
+from agents.queries.audit import Asked
 from agents.services import audit
 
 PAGE = "/p/main/audit/"
@@ -83,6 +85,27 @@ def test_filters(project: Project, client: Client, query: str, n: int) -> None:
     act(project, 8, actor="bob@example.com")
     act(project, 9, verb="resume")
     assert len(rows(shown(client, query))) == n
+
+
+FILL = """
+INSERT INTO agents_auditentry (project_id, at, actor, verb, object, reason, saw, previous, digest)
+SELECT %s, now(), 'user' || n || '@example.com', 'pause', 'incident ' || n, '', '{}', '', ''
+FROM generate_series(1, 20000) n
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [(Asked(actor="nobody"), "audit_by_actor"), (Asked(object="refund-desk"), "audit_by_object")],
+)
+def test_a_rare_act_is_found_by_an_index(project: Project, wanted: Asked, index: str) -> None:
+    """However long the log is, a filter reads what it names and not all of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [project.pk])
+        cursor.execute("ANALYZE agents_auditentry")
+    rows = queries._asked(AuditEntry.objects.filter(project_id=project.pk), wanted)
+    plan = rows.order_by("-pk")[:51].explain()
+    assert index in plan and "Seq Scan" not in plan and "pkey" not in plan
 
 
 def test_only_this_projects_acts(project: Project, client: Client, charlie: User) -> None:
