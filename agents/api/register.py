@@ -12,6 +12,7 @@ from agents.services import lines, refused, registering
 from agents.services.admission import unreadable
 
 LONGEST = 256 * 1024
+NO_REGISTRATION = "This is no registration: "
 
 
 @wire.agent_view
@@ -23,7 +24,8 @@ def register(request: wire.AgentRequest) -> HttpResponse:
         told = registering.register(project_id=request.token.project_id, said=said, now=timezone.now())
     except ValueError as error:
         why = str(error)
-        refused.note(project_id=request.token.project_id, body=body, why=why, now=timezone.now())
+        said_of = why.removeprefix(NO_REGISTRATION)
+        refused.note(project_id=request.token.project_id, body=body, why=said_of, now=timezone.now())
         raise unreadable(why) from error
     return wire.answer(told)
 
@@ -32,4 +34,4 @@ def registration(body: bytes) -> registering.Registration:
     try:
         return msgspec.convert(lines.read(body, LONGEST), registering.Registration)
     except (lines.Refused, msgspec.ValidationError) as error:
-        raise ValueError(f"This is no registration: {error}") from error
+        raise ValueError(f"{NO_REGISTRATION}{error}") from error

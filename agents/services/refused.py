@@ -18,12 +18,13 @@ from agents.services import lines
 from agents.services.snapshots import text
 
 MOST = 20
+NO_NAME = "a name has a-z, 0-9, . _ and -, begins with a letter or digit, and ends within 63 characters"
 QUIET = dt.timedelta(seconds=10)
 
 
 @transaction.atomic
 def note(*, project_id: int, body: bytes, why: str, now: dt.datetime) -> None:
-    name, why = text(_name(body), 64), text(why, 300)
+    name, why = text(_name(body), 64), NO_NAME if "$.agent" in why else text(why, 300)
     known = RefusedRegistration.objects.filter(project_id=project_id, name=name)
     before = known.first()
     if before is None:
