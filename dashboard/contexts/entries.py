@@ -47,19 +47,24 @@ class Line:
 
     @property
     def title(self) -> str:
-        """What happened, without the name that stands beside it; where nothing is said, what it was given."""
-        said = _own_words(self.entry)
-        if self.entry.kind != Kind.ACTION or said.lower() not in SAYS_NOTHING:
-            return said[:1].upper() + said[1:] if said != self.entry.title else said
-        gist = [line_of(recorded(self.body.get(name)), GIST) for name in ("input", "output")]
-        return " → ".join(part for part in gist if part) or said or self.entry.name
+        """What happened, without the name that stands beside it; of what went well, what came of what."""
+        entry, said = self.entry, _after_name(self.entry)
+        if said is None:
+            return entry.title or entry.name
+        if entry.kind == Kind.ACTION and (self._went_well or said.lower() in SAYS_NOTHING):
+            gist = [line_of(recorded(self.body.get(name)), GIST) for name in ("input", "output")]
+            return " → ".join(part for part in gist if part) or said or entry.name
+        return said or entry.name
 
     @property
     def ordinary(self) -> bool:
         """A success that went without saying: no words of its own, no verifier to mend, nothing outside."""
+        return self._went_well and not self.body.get("external") and _after_name(self.entry) is not None
+
+    @property
+    def _went_well(self) -> bool:
         entry = self.entry
-        went_well = entry.kind == Kind.ACTION and entry.outcome == "ok" and entry.verdict in ("", "pass")
-        return went_well and not self.body.get("external") and _own_words(entry).lower() in SAYS_NOTHING
+        return entry.kind == Kind.ACTION and entry.outcome == "ok" and entry.verdict in ("", "pass")
 
     @property
     def ids(self) -> set[str]:
@@ -91,10 +96,13 @@ class Opened:
     facts: list[tuple[str, str]]
 
 
-def _own_words(entry: Entry) -> str:
-    """The title without the name before it."""
-    title, name = entry.title, entry.name
-    return "" if title == name else title.removeprefix(f"{name}: ")
+def _after_name(entry: Entry) -> str | None:
+    """What a title says after the action's name, as the SDK writes it; None for a title of other words."""
+    rest = entry.title.removeprefix(entry.name)
+    if not entry.name or len(rest) == len(entry.title) or rest[:1] not in ("", " ", ":"):
+        return None
+    words = rest.removeprefix(":").strip()
+    return words[:1].upper() + words[1:] if rest.startswith(":") else words
 
 
 def lines(entries: Iterable[Entry], actions: Mapping[str, Entry]) -> list[Line]:

@@ -189,7 +189,7 @@ def test_quiet_stretches_are_folded(agent: Agent, client: Client) -> None:
 def successes(agent: Agent, n: int, **more: Any) -> list[str]:
     """What the SDK sends of what went well: titles that repeat the name; the newest first."""
     run, body = uuid4(), {"input": {"order": 8852}, "output": [{"total": "400.00 €"}]}
-    same = {"run": run, "title": "issue_refund", "body": body} | more
+    same = {"run": run, "title": "issue_refund order 8852", "body": body} | more
     rows = [stored(agent, seq=k + 1, at=NOON + timedelta(seconds=k), **same) for k in range(n)]
     return [row.id for row in rows[::-1]]
 
@@ -199,9 +199,17 @@ def test_a_row_says_what_its_title_does_not(agent: Agent, client: Client) -> Non
     successes(agent, 1)
     stored(agent, at=NOON, title="issue_refund: ok", verdict="", body={"input": ["<b>a</b>", 3]})
     stored(agent, at=NOON, title="issue_refund: not as expected: 4 €", kind=Kind.FAILURE, outcome="error")
+    stored(agent, at=NOON, title="issue_refund order 7: E: x", outcome="failed", verdict="")
+    stored(agent, at=NOON, title="issue_refunds were few", body='{"input": 1}')
     stored(agent, at=NOON, title="issue_refund", body="[]")
     page = shown(client)
-    for said in ("order 8852 → total 400.00 €", "&lt;b&gt;a&lt;/b&gt;, 3", "Not as expected: 4 €"):
+    for said in (
+        "order 7: E: x",
+        "issue_refunds were few",
+        "order 8852 → total 400.00 €",
+        "&lt;b&gt;a&lt;/b&gt;, 3",
+        "Not as expected: 4 €",
+    ):
         assert f'<span class="what"><bdi>{said}</bdi>' in page, said
     assert '<span class="what"><bdi>issue_refund</bdi>' in page
 
