@@ -1,5 +1,6 @@
 """The agent of tests/bench/screen.py: an action every 200 ms; a line `fail N` on stdin is a failure.
 
+Its steps are short, so that it is at a safe point when it is told to pause: between two of them.
 It says on stdout when each failure was: `failed N <seconds since the epoch>`.
 """
 
@@ -12,7 +13,7 @@ import time
 
 from sickbay import ActionFailed, Agent, FailureBudget, Run
 
-PERIOD = 0.2
+STEP, PERIOD = 0.01, 0.2
 orders: queue.SimpleQueue[str] = queue.SimpleQueue()
 agent = Agent("bench", heal=False, budget=FailureBudget(max_consecutive=1000, max_hourly=1000))
 
@@ -31,10 +32,16 @@ def broken(number: str) -> None:
     raise ValueError(f"broken {number}.")
 
 
+acted = time.monotonic()
+
+
 def step(run: Run) -> None:
-    run.execute(look_up)
+    global acted
+    if time.monotonic() - acted >= PERIOD:
+        acted = time.monotonic()
+        run.execute(look_up)
     try:
-        run.execute(broken, orders.get(timeout=PERIOD))
+        run.execute(broken, orders.get(timeout=STEP))
     except (queue.Empty, ActionFailed):
         return
 
