@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,9 @@ DEFAULTS: dict[str, Any] = {
         ({"url": "http://x"}, "set SICKBAY_TOKEN"),
         ({"url": "http://x", "token": "two words"}, "blanks"),
         ({"home": 4}, "path of a directory"),
+        ({"every": timedelta(days=400)}, "at most 366 days"),
+        ({"budgets": 3}, "does not know budgets=: write budget="),
+        ({"model": "gpt"}, "there are name, instance"),
     ],
 )
 def test_a_wrong_argument_says_what_to_write(arguments: dict[str, Any], advice: str) -> None:
@@ -90,7 +95,7 @@ def test_the_environment_fills_in() -> None:
         ({"a": {1: "x"}}, r"memory\['a'\]\[1\] has an int as its key.*str\(key\)"),
         ({"a": float("nan")}, r"memory\['a'\] is nan"),
         ({"a": float("inf")}, r"memory\['a'\] is inf"),
-        ({"a": "\ud800"}, "lone surrogate"),
+        ({"\ud83d\ude00": 1, "😀": 2}, "is there twice"),
         ({"a": object()}, r"Memory\(save=…, load=…\)"),
     ],
 )
@@ -133,6 +138,23 @@ def test_every_public_name_is_there_and_told() -> None:
     assert set(sickbay.__all__) <= set(dir(sickbay))
     with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
         sickbay.Agnet  # noqa: B018
+
+
+def test_a_run_that_nobody_entered_says_how_it_is_entered(tmp_path: Path) -> None:
+    """agent.run() without `with` is no run, and says so where it is used as one."""
+    with pytest.raises(AttributeError, match=r"`with agent.run\(\) as run:`, and write run.execute"):
+        Agent("refund-desk", home=tmp_path).run().execute  # noqa: B018
+
+
+def test_declaring_an_agent_loads_nothing_heavy() -> None:
+    """What records, packs, speaks and listens is loaded by the first run."""
+    program = (
+        "import sys; from sickbay import Agent; Agent('x', url='http://x', token='t');"
+        "print(*sorted({'orjson', 'msgspec', 'urllib3', 'websockets', 'zstandard', 'ssl', 'hashlib', "
+        "'logging', 'sickbay._life'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_making_an_agent_touches_nothing(tmp_path: Path) -> None:

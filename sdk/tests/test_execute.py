@@ -376,6 +376,9 @@ def test_lazy_functions_are_refused_with_advice(harness: Harness, action: Any, a
         ({"retries": True}, "how many attempts more"),
         ({"record": "some"}, "'all', 'shape' or 'none'"),
         ({"name": ""}, "write a text"),
+        ({"amount": 3}, r"functools\.partial\(append, amount=…\).*lambda: append\(amount=…\), name='append'"),
+        ({"verfy": len}, r"did you mean verify=\?"),
+        ({"again": True}, "is not there yet"),
     ],
 )
 def test_wrong_arguments_say_what_to_write(harness: Harness, arguments: Any, advice: str) -> None:
@@ -384,6 +387,14 @@ def test_wrong_arguments_say_what_to_write(harness: Harness, arguments: Any, adv
     with harness.agent().run() as run, pytest.raises(BadArgument, match=advice):
         run.execute(ran.append, 1, **arguments)
     assert ran == []
+
+
+def test_an_action_names_what_it_does_not_know(harness: Harness) -> None:
+    """A wrong option of `action` and `begin` is named, with those that there are."""
+    with harness.agent().run() as run:
+        for begin in (run.action, run.begin):
+            with pytest.raises(BadArgument, match="does not know inputs=: write input="):
+                begin("search", inputs=4)  # type: ignore[arg-type]
 
 
 def test_execute_needs_a_function(harness: Harness) -> None:

@@ -15,9 +15,9 @@ import pytest
 from sdk.tests.durable import LATER, RUN, Clock, Heard, begun, event, linked, ours, until
 from sdk.tests.peer import Peer
 from sickbay import _sender
+from sickbay._arguments import checked_url
 from sickbay._errors import BadArgument, TokenRefused
 from sickbay._home import Home
-from sickbay._identity import checked_url
 from sickbay._link import Link, Unreachable
 from tests.faults.proxy import Proxy
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 
 from sdk.tests.desk import breaks, fail, paused, works
 from sdk.tests.peer import TOKEN, Peer
-from sickbay import Agent, AgentPauseRequired, AgentStopped, Run, TokenRefused
+from sickbay import Agent, AgentPauseRequired, Run, TokenRefused
+from sickbay.testing import spooled
 
 
 @pytest.fixture
@@ -82,6 +85,29 @@ def test_an_address_that_is_no_sickbay_is_told_apart(tmp_path: Path, peer: Peer,
         assert run.execute(works) == 4
     assert peer.url in caplog.text
     assert "did not answer" not in caplog.text
+
+
+def test_a_refused_registration_is_not_called_late(tmp_path: Path, peer: Peer, caplog: Any) -> None:
+    """What the server cannot read it never will: the log says why, and what to do."""
+    refusal = {"error": "unreadable", "message": "$.every_s: at most 366 days.", "what_to_do": "Shorten it."}
+    peer.plant(422, refusal, times=50)
+    with caplog.at_level(logging.WARNING, "sickbay"), agent_of(tmp_path, peer.url).run() as run:
+        assert run.execute(works) == 4
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "at most 366 days. Shorten it." in said and "refund-desk, which goes on by itself" in said
+    assert "correct what is named" in said and str(tmp_path) in said and "sent later" not in said
+    assert [e["name"] for e in spooled(tmp_path, "refund-desk")] == ["started", "works", "finished"]
+
+
+def test_a_token_without_a_server_is_said_once(tmp_path: Path, caplog: Any) -> None:
+    """Nobody is told of an agent whose address is missing: the log says what to set, once a process."""
+    agent = Agent("lonely-desk", home=tmp_path, token=TOKEN)
+    with caplog.at_level(logging.WARNING, "sickbay"):
+        for _ in range(2):
+            with agent.run() as run:
+                assert run.execute(works) == 4
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "set SICKBAY_URL" in said and "nothing is sent" in said and str(tmp_path) in said
 
 
 def test_an_offline_pause_is_told_at_the_next_start(tmp_path: Path, peer: Peer) -> None:
@@ -181,22 +207,58 @@ def test_a_human_pauses_a_run_over_the_socket(tmp_path: Path, peer: Peer) -> Non
 
 
 def test_a_stop_reaches_a_waiting_agent(tmp_path: Path, peer: Peer) -> None:
-    """Stopped by a human while it waits: supervise raises AgentStopped."""
-    agent = agent_of(tmp_path, peer.url)
-
-    def human() -> None:
+    """Stopped while it waits, a program ends with code 0 and one sentence: who, why, and what lifts it."""
+    with started(tmp_path, peer.url) as process:
         pause = peer.until(
             lambda: next(
                 (h["state"]["pause"] for h in peer.headers if h["state"]["status"] == "paused"), None
-            )
+            ),
+            30,
         )
-        peer.order_command("stop", pause=pause["id"])
+        peer.order_command("stop", pause=pause["id"], by="Alice", reason="the tax table is wrong")
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 0
+    paused_said, stopped_said = said.splitlines()
+    assert "is paused: 3 failures in a row" in paused_said
+    assert "was stopped by Alice: the tax table is wrong." in stopped_said
+    assert "'Start again'" in stopped_said and peer.url in stopped_said
 
-    thread = threading.Thread(target=human)
-    thread.start()
-    with pytest.raises(AgentStopped):
-        agent.supervise(lambda run: fail(run, 3))
-    thread.join(10)
+
+def test_a_start_of_a_stopped_agent_ends_at_once(tmp_path: Path, peer: Peer) -> None:
+    """Restarted while stopped: code 0, the same sentence, no step, and two requests."""
+    with paused(), agent_of(tmp_path, peer.url).run() as run:
+        fail(run, 3)
+        run.execute(works)
+    pause = peer.until(lambda: next((h["state"]["pause"] for h in peer.headers if h["state"]["pause"]), None))
+    peer.pause = {"id": pause["id"], "owner": "budget", "cause": "x", "incident": 4, "stopped": True}
+    peer.order_command("stop", pause=pause["id"], by="Alice", reason="the tax table is wrong")
+    for again in (False, True):
+        peer.requests.clear()
+        with started(tmp_path, peer.url) as process:
+            out, said = process.communicate(timeout=30)
+        assert (process.returncode, out, len(said.splitlines())) == (0, "ended\n", 1)
+        assert "was stopped by Alice: the tax table is wrong." in said
+        assert not again or len(peer.requests) == 2, peer.requests
+
+
+PROGRAM = """
+import sys
+from sdk.tests.desk import fail
+from sickbay import Agent
+Agent("refund-desk", home=sys.argv[1], url=sys.argv[2], token=sys.argv[3]).supervise(lambda run: fail(run, 3))
+print("ended")
+"""
+
+
+def started(base: Path, url: str) -> subprocess.Popen[str]:
+    """A program whose supervised agent fails three times."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(base), url, TOKEN],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_a_run_without_a_beat_opens_no_socket(tmp_path: Path, peer: Peer) -> None:

@@ -155,7 +155,7 @@ def test_it_waits_when_it_starts_paused(harness: Harness) -> None:
 
 
 def test_a_stop_ends_the_loop(harness: Harness) -> None:
-    """A human's stop raises AgentStopped out of supervise, and every later start."""
+    """A human's stop ends supervise, as it ends every later one before its first step; run() raises it."""
     agent = harness.agent()
 
     def decide() -> None:
@@ -164,11 +164,20 @@ def test_a_stop_ends_the_loop(harness: Harness) -> None:
 
     human = threading.Thread(target=decide)
     human.start()
-    with pytest.raises(AgentStopped):
-        agent.supervise(steps(bad, bad, bad))
+    agent.supervise(steps(bad, bad, bad))
     human.join(20)
-    with pytest.raises(AgentStopped):
-        agent.supervise(good)
+    agent.supervise(lambda run: pytest.fail("a step of a stopped agent"))
+    with pytest.raises(AgentStopped, match="stopped by the harness"), agent.run():
+        raise AssertionError
+
+
+def test_the_stop_of_another_agent_is_not_ours(harness: Harness) -> None:
+    """A step that meets the stop of another agent ends in it: only its own ends a loop in silence."""
+    other = harness.agent("other")
+    spend(other)
+    harness.stop(other)
+    with pytest.raises(AgentStopped, match="other was stopped"):
+        harness.agent().supervise(lambda run: other.run().__enter__())
 
 
 def test_without_healing_failures_count_all_the_same(harness: Harness) -> None:

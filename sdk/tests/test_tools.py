@@ -116,7 +116,8 @@ def gives() -> Iterator[int]:
         (4, {}, "makes functions into actions"),
         (len, {"external": True, "key": "refund"}, "write a function of its"),
         (len, {"key": len}, "add external=True"),
-        (len, {"retry": 1}, "there are name, expected"),
+        (len, {"retry": 1}, "write retries="),
+        (len, {"timeout": 1}, "there are name, expected"),
         (len, {"external": True, "retries": 1}, "not repeated by itself"),
     ],
 )

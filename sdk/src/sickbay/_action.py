@@ -23,7 +23,7 @@ from sickbay import _lazy, _outcome, _report
 from sickbay._errors import ActionFailed
 from sickbay._flow import Flow, Rest, adrive, drive
 from sickbay._guard import log
-from sickbay._mask import INPUT, OUTPUT, Record
+from sickbay._mask import INPUT, OUTPUT, TITLE, Record
 from sickbay._outcome import Ruling, Verdict, Verify
 from sickbay._ward import Ward
 
@@ -156,7 +156,7 @@ class Action:
                 "key": self.key,
                 "act": self.act,
                 "input": self.input,
-                "title": f"{self.name}: begun",
+                "title": f"{self.name}{_report.gist(self.input)}: begun"[:TITLE],
             }
         )
 
@@ -251,14 +251,14 @@ class Action:
         """The action's line, and its failure's when it counts. A bug of ours costs words, not the count."""
         at = self.ward.clock.wall()
         try:
-            line, told = self._told(at, result, verdict, error, ruling)
+            line, told, title = self._told(at, result, verdict, error, ruling)
         except Exception:
             log.exception("sickbay: a bug of ours while recording %s; the agent goes on", self.name)
-            line, told = _report.bare_line(self, at, ruling), None
+            line, told, title = _report.bare_line(self, at, ruling), None, self.name
         if ruling is None or not ruling.counted:
             return line, None
-        kind, message = (told["type"], told["message"]) if told else (None, line["title"])
-        return line, _report.failure_line(self, line, verdict, kind, message)
+        kind, message = (told["type"], told["message"]) if told else (None, title)
+        return line, _report.failure_line(self, line, verdict, kind, message, title)
 
     def _told(
         self,
@@ -267,15 +267,16 @@ class Action:
         verdict: Verdict | None,
         error: BaseException | None,
         ruling: Ruling | None,
-    ) -> tuple[_report.Line, _report.Line | None]:
+    ) -> tuple[_report.Line, _report.Line | None, str]:
         recorder = self.ward.recorder
         output = recorder.value(result, OUTPUT, self._record)
         line = _report.action_line(self, recorder, at=at, output=output, verdict=verdict, ruling=ruling)
         told = None if error is None else _report.told_error(error, recorder, self._record)
-        line["title"] = _report.title(self, verdict, told, ruling, line.get("why", ""))
+        how = _report.ending(verdict, told, ruling, line.get("why", ""))
+        line["title"] = f"{self.name}{_report.gist(self.input)}{how}"[:TITLE]
         if told is not None:
             line["error"] = told
-        return line, told
+        return line, told, f"{self.name}{how}"[:TITLE]
 
 
 def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retries: int) -> Flow[Ended]:

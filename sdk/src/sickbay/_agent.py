@@ -1,26 +1,27 @@
-"""The agent: what a developer declares once, and runs."""
+"""The agent: what a developer declares once, and runs.
+
+Declaring one loads little: what runs, records and speaks (`_entering` and below) is loaded by its first run.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from os import PathLike
-from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, overload
 
-from sickbay import _supervise, _tools
-from sickbay._arguments import FailureBudget, checked
+from sickbay._arguments import FailureBudget, checked, unknown
 from sickbay._clock import Clock
 from sickbay._errors import BadArgument, NoRun
-from sickbay._flow import adrive, drive
-from sickbay._life import Life
-from sickbay._mask import Recorder
 from sickbay._memory import Memory
-from sickbay._run import AsyncRun, Run
-from sickbay._transient import More
-from sickbay._ward import Ward
+
+if TYPE_CHECKING:
+    from sickbay._entering import Entering
+    from sickbay._life import Life
+    from sickbay._run import AsyncRun, Run
+    from sickbay._transient import More
+    from sickbay._ward import Ward
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,9 +87,11 @@ class Agent:
         token: str | None = None,
         instance: str | None = None,
         home: str | PathLike[str] | None = None,
+        **wrong: Never,
     ) -> None:
         self._arguments = checked(
             {
+                **wrong,
                 "name": name, "instructions": instructions, "memory": memory, "workspace": workspace,
                 "budget": budget, "checkpoint_every": checkpoint_every, "every": every, "grace": grace,
                 "about": about, "owner": owner, "runbook": runbook, "while_paused": while_paused,
@@ -101,7 +104,6 @@ class Agent:
         self.memory = self._arguments.memory
         self._clock = Clock()
         self._secrets: list[tuple[str, ...]] = []
-        self._recorder = Recorder(self._arguments.redact)
         self._life: Life | None = None
         self._last: Ward | None = None
         self._entering = threading.Lock()
@@ -119,7 +121,7 @@ class Agent:
         """What it must never forget."""
         return self._arguments.instructions
 
-    def run(self, *, wait: bool = False, fresh: bool = False, beat: bool = True) -> Entering:
+    def run(self, *, wait: bool = False, fresh: bool = False, beat: bool = True, **wrong: Never) -> Entering:
         """Enter a run: `with agent.run() as run:` or `async with agent.run() as run:`.
 
         Asks the server for at most 3 seconds; without an answer the agent works all the same, and what it
@@ -136,39 +138,41 @@ class Agent:
             TokenRefused: the server does not know the token.
             BadArgument: the memory holds what JSON would change.
         """
+        if wrong:
+            raise BadArgument(unknown("run()", wrong, ("wait", "fresh", "beat")))
         for option, value in (("wait", wait), ("fresh", fresh), ("beat", beat)):
             if not isinstance(value, bool):
                 raise BadArgument(f"run({option}={value!r:.60}): write True or False")
+        from sickbay._entering import Entering
+
         return Entering(self, wait=wait, beat=beat)
 
     def supervise(self, step: Callable[[Run], Any]) -> None:
         """Call `step(run)` again and again, for weeks: the loop that heals, pauses, waits and goes on.
 
         A step that fails is taken again after 1, 2, 4 … 60 s. On a pause it waits, at no cost, for the
-        decision; `run.guidance` then says what the human said. It ends when a step calls `sys.exit(0)`, on
-        Ctrl-C, and on SIGTERM at the next safe point.
+        decision; `run.guidance` then says what the human said. It returns when a human stops the agent (at
+        once when it was stopped before), and on SIGTERM at the next safe point; it ends as well when a step
+        calls `sys.exit(0)`, and on Ctrl-C.
 
         Args:
             step: one turn of work.
 
         Raises:
-            AgentStopped: a human stopped the agent.
             SystemExit, KeyboardInterrupt: out of the step.
 
         Example:
             agent.supervise(lambda run: run.execute(handle, queue.get()))
         """
-        entering = self.run(wait=True)
-        with _supervise.Terminable(entering.life), entering as run:
-            drive(_supervise.stepping(run, step, entering.life, heal=self._arguments.heal), entering.life)
+        from sickbay._supervise import supervise
+
+        supervise(self.run(wait=True), step)
 
     async def asupervise(self, step: Callable[[AsyncRun], Awaitable[Any]]) -> None:
         """`supervise` for coroutine functions: `await agent.asupervise(step)`."""
-        entering = self.run(wait=True)
-        with _supervise.Terminable(entering.life):
-            async with entering as run:
-                life = entering.life
-                await adrive(_supervise.stepping(run, step, life, heal=self._arguments.heal), life)
+        from sickbay._supervise import asupervise
+
+        await asupervise(self.run(wait=True), step)
 
     @overload
     def tool(self, function: Callable[P, R], /) -> Callable[P, R]: ...
@@ -194,9 +198,11 @@ class Agent:
             @agent.tool(verify=bool)
             def search(query: str) -> list[str]: ...
         """
+        from sickbay._tools import guarded
+
         if function is None:
-            return lambda function: _tools.guarded(self, function, options)
-        return _tools.guarded(self, function, options)
+            return lambda function: guarded(self, function, options)
+        return guarded(self, function, options)
 
     def secret(self, *path: str) -> None:
         """Name a value of the memory that must not leave this host: it is masked wherever it appears.
@@ -207,7 +213,6 @@ class Agent:
         if not path or not all(isinstance(key, str) and key for key in path):
             raise BadArgument(f"secret{path!r:.60}: write the keys that lead to it, as in secret('smtp')")
         self._secrets.append(path)
-        self._recorder = Recorder(self._arguments.redact, self._secret_values)
 
     def _secret_values(self) -> list[str]:
         values = []
@@ -228,55 +233,4 @@ class Agent:
             raise ward.ledger.barred() or NoRun(
                 f"the run of {self.name} is over: call its tools inside `with agent.run() as run:`"
             )
-        return ward
-
-
-class Entering:
-    """What `agent.run()` returns: to be entered by `with` or `async with`."""
-
-    def __init__(self, agent: Agent, *, wait: bool, beat: bool) -> None:
-        self._agent = agent
-        self.life = Life(agent._arguments, agent._recorder, agent._clock, wait=wait, beat=beat)
-
-    def __enter__(self) -> Run:
-        with self._taken():
-            return Run(self._agent, self._live(drive(self.life.opening(), self.life)))
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._given_back():
-            drive(self.life.closing(error), self.life)
-
-    async def __aenter__(self) -> AsyncRun:
-        with self._taken():
-            return AsyncRun(self._agent, self._live(await adrive(self.life.opening(), self.life)))
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._given_back():
-            await adrive(self.life.closing(error), self.life)
-
-    @contextlib.contextmanager
-    def _taken(self) -> Iterator[None]:
-        agent = self._agent
-        with agent._entering:
-            if agent._life is not None:
-                raise BadArgument(
-                    f"{agent.name} has a run already: one run an agent and process; leave that `with` block "
-                    "first, or share its run among your threads"
-                )
-            agent._life = self.life
-        try:
-            yield
-        except BaseException:
-            agent._life = None
-            raise
-
-    @contextlib.contextmanager
-    def _given_back(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._agent._life = None
-
-    def _live(self, ward: Ward) -> Ward:
-        self._agent._last = ward
         return ward

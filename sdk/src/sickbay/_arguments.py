@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sickbay import _memory
 from sickbay._errors import BadArgument
-from sickbay._identity import checked_url
 from sickbay._memory import Memory
-from sickbay._transient import More
 from sickbay.budget import Budget
 
+if TYPE_CHECKING:
+    from sickbay._transient import More
+
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+LONGEST_SPAN = timedelta(days=366)  # the server takes no more
 LONGEST = {"about": 500, "owner": 200, "runbook": 500, "while_paused": 500, "code_version": 200}
 
 
@@ -75,6 +77,9 @@ class Arguments:
 
 def checked(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Arguments:
     """The arguments, or BadArgument with the sentence to act on."""
+    known = list(Arguments.__dataclass_fields__)
+    if wrong := [name for name in given if name not in known]:
+        raise BadArgument(unknown(f"Agent({given['name']!r:.80})", wrong, known))
     env = os.environ if environ is None else environ
     url = given["url"] or env.get("SICKBAY_URL") or None
     url = None if url is None else checked_url(url)
@@ -98,6 +103,35 @@ def checked(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         redact=_callable("redact", given["redact"], "a function from text to text"),
         **texts,
     )
+
+
+def unknown(call: str, given: Iterable[str], known: Iterable[str]) -> str:
+    """The sentence about the first named argument that `call` does not take."""
+    from difflib import get_close_matches  # only who writes it wrong pays for it
+
+    known, name = list(known), next(iter(given))
+    meant = get_close_matches(name, known, 1)
+    advice = f"write {meant[0]}=" if meant else "there are " + ", ".join(known)
+    return f"{call} does not know {name}=: {advice}"
+
+
+def checked_url(url: str) -> str:
+    """The server's address without a slash at its end; BadArgument says how one looks."""
+    from urllib.parse import urlsplit  # only agents with a server pay for it
+
+    try:
+        parts = urlsplit(url.strip())
+        port_is_right = parts.port is None or parts.port > 0
+    except (ValueError, AttributeError):
+        parts, port_is_right = urlsplit(""), False
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_right:
+        raise BadArgument(f"url= (or SICKBAY_URL) {url!r} is no address: write 'https://sickbay.example.com'")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadArgument(
+            "url= (or SICKBAY_URL) holds more than an address: write 'https://sickbay.example.com' and give "
+            "the token as token= or SICKBAY_TOKEN"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def _name(name: Any) -> str:
@@ -199,6 +233,8 @@ def _span(name: str, span: Any) -> timedelta | None:
         raise BadArgument(f"{name}={span!r:.80}: write {name}=timedelta({seconds})")
     if span <= timedelta(0):
         raise BadArgument(f"{name}={span!r}: a span is longer than nothing; leave it out to have none")
+    if span > LONGEST_SPAN:
+        raise BadArgument(f"{name}={span!r}: at most {LONGEST_SPAN.days} days; leave it out to have none")
     return span
 
 

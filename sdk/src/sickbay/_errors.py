@@ -97,4 +97,7 @@ class AgentPauseRequired(BaseException):
 
 
 class AgentStopped(AgentPauseRequired):
-    """A human stopped the agent (*Start again* on its page lifts that), or a newer process replaced it."""
+    """A human stopped the agent (*Start again* on its page lifts that), or a newer process replaced it.
+
+    Out of `agent.run()` alone: `supervise` logs the sentence and returns.
+    """

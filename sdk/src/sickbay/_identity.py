@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sickbay._errors import BadArgument
 from sickbay.budget import Budget
+
+
+def unregistered(agent: str) -> str:
+    """What it means that a server refused to register this agent, and what to do."""
+    return (
+        f"So it shows nothing of {agent}, which goes on by itself: correct what is named there in Agent(…), "
+        "or bring the SDK and the server to the same version, and start it again"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +46,3 @@ class Identity:
         body = {name: getattr(self, name) for name in self.__slots__}
         limits = {"max_consecutive": self.budget.max_consecutive, "max_hourly": self.budget.max_hourly}
         return {**body, "budget": limits}
-
-
-def checked_url(url: str) -> str:
-    """The server's address without a slash at its end; BadArgument says how one looks."""
-    from urllib.parse import urlsplit  # only agents with a server pay for it
-
-    try:
-        parts = urlsplit(url.strip())
-        port_is_right = parts.port is None or parts.port > 0
-    except (ValueError, AttributeError):
-        parts, port_is_right = urlsplit(""), False
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_right:
-        raise BadArgument(f"url= (or SICKBAY_URL) {url!r} is no address: write 'https://sickbay.example.com'")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise BadArgument(
-            "url= (or SICKBAY_URL) holds more than an address: write 'https://sickbay.example.com' and give "
-            "the token as token= or SICKBAY_TOKEN"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

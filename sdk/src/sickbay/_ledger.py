@@ -178,11 +178,15 @@ class Ledger:
         self.tell(True)
         return True
 
-    def lift(self, pause: str, command: str, verb: str, *, guidance: str | None, probation: bool) -> bool:
+    def lift(
+        self, pause: str, command: str, verb: str, *, guidance: str | None, probation: bool, said: str = ""
+    ) -> bool:
         """Settle the pause with that id, and no other, by a human's `resume`, `start` or `stop`."""
         with self.lock:
-            held = self.data.pause
-            if held is None or held.id != pause or (verb == "stop" and held.stopped):
+            held, settled = self.data.pause, self.data.settled
+            if held is None or held.id != pause:
+                return False
+            if verb == "stop" and held.stopped and settled is not None and settled["pause"] == pause:
                 return False
             if verb == "stop":
                 held.stopped = True
@@ -192,7 +196,7 @@ class Ledger:
                 self.data.pause = None
                 self._barrier = None
                 self.data.guidance = guidance
-            self.data.settled = _pausing.settlement(pause, command, verb, self._clock)
+            self.data.settled = _pausing.settlement(pause, command, verb, said, self._clock)
             self._save(sync=True)
         self.tell(True)
         self.ring()
@@ -384,4 +388,4 @@ class Ledger:
         return float(settled.get("boot_at") or 0.0)
 
     def _refusal(self, pause: Pause | None = None) -> BaseException:
-        return _pausing.refusal(self.agent, pause or self.data.pause, self._url)
+        return _pausing.refusal(self.agent, pause or self.data.pause, self._url, self.data.settled)

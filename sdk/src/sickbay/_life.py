@@ -43,6 +43,7 @@ FLUSH = 5.0
 log = logging.getLogger("sickbay")
 _living: weakref.WeakSet[Life] = weakref.WeakSet()
 _process: dict[int, str] = {}
+_alone: set[str] = set()
 
 
 class Leaving(BaseException):
@@ -57,6 +58,7 @@ class Life:
     ) -> None:
         self._arguments, self._clock, self._wait, self._beat = arguments, clock, wait, beat
         self._recorder = recorder
+        self.name, self.heals = arguments.name, arguments.heal
         self._run = uuid.uuid4().hex
         self.is_leaving = self._is_over = False
         self.receipts_are_local = False  # sickbay.testing is the server
@@ -118,11 +120,24 @@ class Life:
             check_memory(given.memory)
         self.home = Home.open(given.name, given.instance, given.home, clock=self._clock)
         self._wire_up()
+        self._say_alone()
         self.home.spool.begin(self._run, self._clock.wall())
         bury(self.home, self.ledger)
         _living.add(self)
         if self._is_over:  # cancelled meanwhile: whoever cancelled has not waited for this
             self._give_back()
+
+    def _say_alone(self) -> None:
+        """A token is meant for a server: without its address, working alone is said, once a process."""
+        given = self._arguments
+        if given.token and not given.url and given.name not in _alone:
+            _alone.add(given.name)
+            log.warning(
+                "sickbay: %s has a token and no server, so nothing is sent and nobody is told: set "
+                "SICKBAY_URL to its address, such as http://127.0.0.1:8000. Everything is kept in %s",
+                given.name,
+                self.home.directory,
+            )
 
     def _wire_up(self) -> None:
         given = self._arguments

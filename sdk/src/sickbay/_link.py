@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from sickbay._aside import Aside
 from sickbay._errors import SickbayError, TokenRefused
 from sickbay._home import Home
-from sickbay._identity import Identity
+from sickbay._identity import Identity, unregistered
 from sickbay._pacing import Pacing
 from sickbay._sender import Failed, Portion, Sender, standing_of
 from sickbay._spool import Batch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = 600.0
 REFUSED_WAIT = 60.0
+UNREADABLE = (400, 413, 422)
 log = logging.getLogger("sickbay")
 
 
@@ -211,7 +212,8 @@ class Link:
         self._reached()
         self._told_pace(answer.beat_s, answer.reconnect_max_s)
         self._commands.after = 0
-        if self._listener is not None:
+        is_stopped = answer.pause is not None and answer.pause.stopped  # then it ends at once
+        if self._listener is not None and not is_stopped:
             self._listener.start()
         return answer
 
@@ -278,7 +280,7 @@ class Link:
         except Refused as refused:
             if refused.status == 404:
                 self._answered, self.epoch = False, None  # the server forgot this agent: register anew
-            if refused.status not in (400, 413, 422):
+            if refused.status not in UNREADABLE:
                 raise
             if batch is None:
                 log.error("sickbay: the state was refused: %s", refused)
@@ -320,7 +322,11 @@ class Link:
         kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
         if kind != self._complaint:
             self._complaint = kind
-            log.warning("sickbay: %s. Everything is kept in %s and sent later", error, self.home.directory)
+            why, kept = str(error).rstrip("."), f"Everything is kept in {self.home.directory}"
+            if getattr(error, "status", 0) in UNREADABLE:  # a batch's were dealt with: this is register's
+                log.error("sickbay: %s. %s. %s", why, unregistered(self.identity.agent), kept)
+            else:
+                log.warning("sickbay: %s. %s and sent later", why, kept)
         if isinstance(error, NotAnswered):
             return Failed(error.wait)
         return Failed(REFUSED_WAIT if isinstance(error, TokenRefused) else 0.0)

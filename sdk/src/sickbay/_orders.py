@@ -109,6 +109,7 @@ class Orders:
             verb,
             guidance=guidance if isinstance(guidance, str) and guidance else None,
             probation=payload.get("probation") is not False,
+            said=_sentence(verb, payload),
         )
         self._note(command, "obeyed", _sentence(verb, payload))
         return self._answer(command, "done", "")
@@ -134,8 +135,6 @@ class Orders:
 def _sentence(verb: str, payload: dict[str, Any]) -> str:
     did = {"resume": "resumed", "start": "started again", "stop": "stopped"}[verb]
     by, reason = payload.get("by"), payload.get("reason")
-    return (
-        did
-        + (f" by {by}" if isinstance(by, str) else "")
-        + (f": {reason}" if isinstance(reason, str) else "")
-    )
+    did += f" by {by}" if isinstance(by, str) else ""
+    did += f": {reason}" if isinstance(reason, str) and reason else ""
+    return "".join(c if c.isprintable() else " " for c in did[:300])

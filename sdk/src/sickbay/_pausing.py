@@ -54,12 +54,13 @@ def obituary(run: str, in_flight: str | None, counted: bool, at: float) -> dict[
     }
 
 
-def settlement(pause: str, command: str, verb: str, clock: Clock) -> dict[str, Any]:
+def settlement(pause: str, command: str, verb: str, said: str, clock: Clock) -> dict[str, Any]:
     """What is kept of a decision that was obeyed; the boot's time tells later which failures it saw."""
     return {
         "pause": pause,
         "command": command,
         "verb": verb,
+        "said": said,
         "at": clock.wall(),
         "boot": clock.boot_id,
         "boot_at": clock.boot(),
@@ -86,17 +87,24 @@ def merged(
     return new, grown, added[-1].id if added else None
 
 
-def refusal(agent: str, pause: Pause | None, url: str | None) -> BaseException:
+def refusal(
+    agent: str, pause: Pause | None, url: str | None, settled: dict[str, Any] | None = None
+) -> BaseException:
     """What stands in the way of the next guarded step."""
     pause = pause or _LIFTED
     kind: type[AgentPauseRequired] = AgentStopped if pause.stopped else AgentPauseRequired
+    said = settled.get("said") if settled is not None and settled["pause"] == pause.id else None
     return kind(
-        _sentence(agent, pause, url), agent=agent, pause=pause.id, owner=pause.owner, cause=pause.cause
+        _sentence(agent, pause, url, said), agent=agent, pause=pause.id, owner=pause.owner, cause=pause.cause
     )
 
 
-def _sentence(agent: str, pause: Pause, url: str | None) -> str:
+def _sentence(agent: str, pause: Pause, url: str | None, said: str | None) -> str:
     where = f"at {url}" if url else "once SICKBAY_URL and SICKBAY_TOKEN are set"
-    if pause.stopped:
-        return f"{agent} was stopped by a human. 'Start again' on its page lifts that, {where}"
-    return f"{agent} is paused: {pause.cause}. It goes on when a human approves, {where}"
+    if not pause.stopped:
+        return f"{agent} is paused: {pause.cause}. It goes on when a human approves, {where}"
+    said = said or f"stopped by a human, while paused: {pause.cause}"
+    return (
+        f"{agent} was {said.rstrip('.')}. It stays stopped, over restarts too, until someone clicks "
+        f"'Start again' on its page, {where}"
+    )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sickbay._action import Action
 
 Line = dict[str, Any]
-SENTENCE = 500
+SENTENCE, GIST, FEW = 500, 80, 4
 
 
 def action_line(
@@ -53,9 +53,9 @@ def bare_line(act: Action, at: float, ruling: Ruling | None) -> Line:
 
 
 def failure_line(
-    act: Action, line: Line, verdict: Verdict | None, exception: str | None, message: str
+    act: Action, line: Line, verdict: Verdict | None, exception: str | None, message: str, title: str
 ) -> Line:
-    """The event of a counted failure; the ledger adds what the account says."""
+    """The event of a counted failure; the ledger adds what the account says. Its title names no input."""
     return {
         "kind": "failure",
         "at": line["at"],
@@ -68,7 +68,7 @@ def failure_line(
         "expected": line.get("expected"),
         "actual": None if verdict is None else actual(line.get("output")),
         "why": line.get("why"),
-        "title": line["title"],
+        "title": title,
     }
 
 
@@ -88,20 +88,41 @@ def loose_failure(name: str, at: float, error: BaseException, recorder: Recorder
     }
 
 
-def title(act: Action, verdict: Verdict | None, told: Line | None, ruling: Ruling | None, why: str) -> str:
-    """One line for a person."""
-    text = act.name
+def ending(verdict: Verdict | None, told: Line | None, ruling: Ruling | None, why: str) -> str:
+    """How it ended, in words for a title; nothing when all is well."""
     if told is not None and ruling is not None:
         note = " (transient)" if ruling.transient else ""
         note = f" (because of {ruling.because})" if ruling.because else note
-        text = f"{act.name}: {told['type']}: {told['message']}".rstrip(": ") + note
-    elif ruling is not None and verdict is None:
-        text = f"{act.name}: {ruling.outcome}"
-    elif verdict is not None and verdict.passed is False:
-        text = f"{act.name}: not as expected{': ' + why if why else ''}"
-    elif verdict is not None and verdict.passed is None:
-        text = f"{act.name}: could not be verified{': ' + why if why else ''}"
-    return text[:TITLE]
+        return f": {told['type']}: {told['message']}".rstrip(": ") + note
+    if ruling is not None and verdict is None:
+        return f": {ruling.outcome}"
+    if verdict is not None and verdict.passed is not True:
+        how = "could not be verified" if verdict.passed is None else "not as expected"
+        return f": {how}{': ' + why if why else ''}"
+    return ""
+
+
+def gist(recorded: Any) -> str:
+    """An input in a few words, as ` order 4711, 12.5`: made of what is recorded, so it is masked already."""
+    if recorded is None:
+        return ""
+    if isinstance(recorded, orjson.Fragment):
+        text = _words(orjson.loads(orjson.dumps(recorded)))
+    else:  # cut to its head, or rewritten by redact=
+        text = str(recorded["head"] if isinstance(recorded, dict) else recorded).lstrip('"')
+    text = " ".join(text[: GIST * 4].split())
+    return f" {text if len(text) <= GIST else text[: GIST - 1] + '…'}" if text else ""
+
+
+def _words(value: Any, deep: bool = False) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        told = {key: item for key, item in value.items() if not isinstance(item, dict | list)} or value
+        return ", ".join(f"{key} {_words(item, True)}".strip() for key, item in list(told.items())[:FEW])
+    if isinstance(value, list):
+        return f"{len(value)} items" if deep else ", ".join(_words(item, True) for item in value[:FEW])
+    return "" if value is None else str(value)
 
 
 def told_error(error: BaseException, recorder: Recorder, record: str) -> Line:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar, cast, overload
 
 from sickbay._action import Action, Ended, performed
+from sickbay._arguments import unknown
 from sickbay._errors import BadArgument
 from sickbay._flow import Flow, adrive, drive
 from sickbay._mask import Record
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sickbay._agent import Agent
 
 T = TypeVar("T")
+ACTS = ("input", "expected", "verify", "external", "key", "record")
+LATER = ("again", "confirm")
+EXECUTES = ("name", "expected", "verify", "external", "key", "retries", "record")
 
 
 class _Options(NamedTuple):
@@ -58,6 +62,7 @@ class RunBase:
         external: bool = False,
         key: str | None = None,
         record: Record = "all",
+        **wrong: Never,
     ) -> Action:
         """One action as a `with` block; `async with` where its verifier is a coroutine function.
 
@@ -79,6 +84,8 @@ class RunBase:
             with run.action("search", input=query, verify=bool) as act:
                 act.result = index.search(query)
         """
+        if wrong:
+            raise BadArgument(unknown(f"action({name!r:.60})", wrong, ACTS))
         check(name, expected, verify, external, key, record)
         return Action(self._ward, name, input, expected, verify, external, key, record)
 
@@ -92,6 +99,7 @@ class RunBase:
         external: bool = False,
         key: str | None = None,
         record: Record = "all",
+        **wrong: Never,
     ) -> Action:
         """Begin an action that ends elsewhere, for callbacks and streams: `act.end(result)` ends it.
 
@@ -102,9 +110,8 @@ class RunBase:
             text = "".join(model.stream(prompt))
             act.end(text)
         """
-        return self.action(
-            name, input=input, expected=expected, verify=verify, external=external, key=key, record=record
-        ).start()
+        options = _Options(expected, verify, external, key, record)
+        return self.action(name, input=input, **options._asdict(), **wrong).start()
 
     def _prepared(
         self, action: Any, args: tuple[Any, ...], name: str | None, retries: int, options: _Options
@@ -135,6 +142,7 @@ class Run(RunBase):
         key: str | None = None,
         retries: int = 0,
         record: Record = "all",
+        **wrong: Never,
     ) -> T:
         """Call `action(*args)`, verify what it returns, count what goes wrong.
 
@@ -161,6 +169,8 @@ class Run(RunBase):
         Example:
             refund = run.execute(issue_refund, order, verify=lambda r: r["amount"] == order["amount"])
         """
+        if wrong:
+            raise misnamed(action, wrong)
         options = _Options(expected, verify, external, key, record)
         return cast(T, drive(self._prepared(action, args, name, retries, options), self._ward).told())
 
@@ -185,12 +195,15 @@ class AsyncRun(RunBase):
         key: str | None = None,
         retries: int = 0,
         record: Record = "all",
+        **wrong: Never,
     ) -> Any:
         """`Run.execute`, awaited: coroutine functions are awaited, plain ones called; verify may be either.
 
         Example:
             answer = await run.execute(ask_model, question, verify=lambda a: bool(a.citations))
         """
+        if wrong:
+            raise misnamed(action, wrong)
         options = _Options(expected, verify, external, key, record)
         return (await adrive(self._prepared(action, args, name, retries, options), self._ward)).told()
 
@@ -201,6 +214,22 @@ def name_of(action: Any) -> str:
         action = action.func
     name = getattr(action, "__name__", None)
     return name if isinstance(name, str) and name else type(action).__name__
+
+
+def misnamed(action: Any, wrong: Iterable[str]) -> BadArgument:
+    """What to write instead of a named argument that `execute` does not take."""
+    from difflib import get_close_matches  # only who writes it wrong pays for it
+
+    option, name = next(iter(wrong)), name_of(action)
+    if option in LATER:
+        return BadArgument(f"execute({name}, {option}=…): {option}= is not there yet, leave it out")
+    meant = get_close_matches(option, EXECUTES, 1, 0.8)
+    return BadArgument(
+        f"execute({name}, {option}=…): "
+        + (f"did you mean {meant[0]}=? Otherwise, " if meant else "execute has no such argument; ")
+        + f"give the action its named arguments as run.execute(functools.partial({name}, {option}=…)), or as "
+        f"run.execute(lambda: {name}({option}=…), name={name!r})"
+    )
 
 
 def check(name: Any, expected: Any, verify: Any, external: Any, key: Any, record: Any) -> None:

@@ -3,30 +3,49 @@
 step ends well     → the next step
 a failure          → counted, unless an action counted it; again after 1, 2, 4 … 60 s
 the budget spent   → wait for the decision, take over the guidance, go on
-stopped            → AgentStopped
-SIGTERM            → end at the next safe point: between actions, between steps, while waiting
+stopped            → one line in the log, and the loop returns, also when it starts stopped
+SIGTERM            → the loop returns at the next safe point: between actions, between steps, while waiting
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sickbay import _report
 from sickbay._action import backoff
 from sickbay._endings import is_pause
-from sickbay._errors import BadArgument
-from sickbay._flow import Flow, Rest
+from sickbay._errors import AgentStopped, BadArgument
+from sickbay._flow import Flow, Rest, adrive, drive
+from sickbay._guard import log
 from sickbay._lazy import refusal_of_step
 from sickbay._life import Leaving, Life
 from sickbay._run import RunBase, name_of
 from sickbay._ward import Ward
 
+if TYPE_CHECKING:
+    from sickbay._entering import Entering
 
-def stepping(run: RunBase, step: Callable[[Any], Any], life: Life, *, heal: bool) -> Flow[None]:
+
+def supervise(entering: Entering, step: Callable[[Any], Any]) -> None:
+    """The loop, in the calling thread."""
+    life = entering.life
+    with Ends(life), entering as run:
+        drive(stepping(run, step, life), life)
+
+
+async def asupervise(entering: Entering, step: Callable[[Any], Awaitable[Any]]) -> None:
+    """The loop, in the running event loop."""
+    life = entering.life
+    with Ends(life):
+        async with entering as run:
+            await adrive(stepping(run, step, life), life)
+
+
+def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]:
     """Step after step, until something ends it by raising."""
     if not callable(step):
         raise BadArgument(f"supervise({step!r:.60}): write a function of the run, such as def step(run): …")
@@ -50,7 +69,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life, *, heal: bool
             failures += 1
             failed(life, name, error, since)
             last = _said(error, ward)
-            ledger.healing = heal
+            ledger.healing = life.heals
             if ledger.pause is None:
                 yield Rest(backoff(failures), rings)
             continue
@@ -86,10 +105,12 @@ def _said(error: BaseException | None, ward: Ward) -> str:
     return f"{told['type']}: {told['message']}"
 
 
-class Terminable:
-    """While it is entered, in the main thread, SIGTERM ends the life at its next safe point.
+class Ends:
+    """Where the loop ends without an error: at a human's stop, and at the safe point after a SIGTERM.
 
-    The handler that was there is called as well, and is back afterwards.
+    In the main thread SIGTERM is caught while this is entered; the handler that was there is called as well,
+    and is back afterwards. A stop is no error of the program: it is said once, and a process that ends with
+    code 0 is not started again by whatever restarts what has failed.
     """
 
     def __init__(self, life: Life) -> None:
@@ -105,7 +126,11 @@ class Terminable:
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:
         if self._ours and self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
-        return isinstance(error, Leaving)
+        if not isinstance(error, AgentStopped) or error.agent != self._life.name:
+            return isinstance(error, Leaving)
+        if error.pause:  # a fence has been said when it fell
+            log.warning("sickbay: %s", error)
+        return True
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
         self._life.leave()

@@ -7,15 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sickbay._action import Action, Ended, performed
+from sickbay._arguments import unknown
 from sickbay._errors import ActionFailed, BadArgument
 from sickbay._flow import Flow, adrive, drive
-from sickbay._run import check, check_retries, name_of
+from sickbay._run import EXECUTES, check, check_retries, name_of
 
 if TYPE_CHECKING:
     from sickbay._agent import Agent
     from sickbay._ward import Ward
-
-OPTIONS = ("name", "expected", "verify", "external", "key", "retries", "record")
 
 
 def guarded(agent: Agent, function: Any, options: dict[str, Any]) -> Any:
@@ -80,9 +79,8 @@ def _told(ended: Ended) -> Any:
 def _check(function: Any, options: dict[str, Any]) -> None:
     if not callable(function) or isinstance(function, type):
         raise BadArgument(f"@agent.tool on {function!r:.60}: it makes functions into actions")
-    for option in options:
-        if option not in OPTIONS:
-            raise BadArgument(f"@agent.tool({option}=…) is unknown; there are {', '.join(OPTIONS)}")
+    if wrong := [option for option in options if option not in EXECUTES]:
+        raise BadArgument(unknown("@agent.tool(…)", wrong, EXECUTES))
     key = options.get("key")
     if key is not None and not callable(key):
         raise BadArgument(

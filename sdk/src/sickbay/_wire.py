@@ -20,8 +20,8 @@ import msgspec
 import urllib3
 
 from sickbay import _answers
+from sickbay._arguments import checked_url
 from sickbay._errors import BadArgument, SickbayError, TokenRefused
-from sickbay._identity import checked_url
 from sickbay._lines import dumps
 
 ANSWER_LIMIT = 1024 * 1024

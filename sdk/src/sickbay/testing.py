@@ -156,7 +156,14 @@ class Harness:
             )
             if ledger.pause is None:
                 raise BadArgument(f"{agent.name} is not paused: there is nothing to decide")
-            ledger.lift(ledger.pause.id, str(uuid.uuid4()), verb, guidance=guidance, probation=probation)
+            ledger.lift(
+                ledger.pause.id,
+                str(uuid.uuid4()),
+                verb,
+                guidance=guidance,
+                probation=probation,
+                said="stopped by the harness" if verb == "stop" else "",
+            )
         finally:
             home.close()
 
