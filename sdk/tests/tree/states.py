@@ -1,4 +1,4 @@
-"""Memories for the tests of the tree, and a format with small numbers, so that small states have deep trees."""
+"""Memories for tests, and a format with small numbers, so that small states have deep trees."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdk.tests.tree import states
 from sickbay.tree import read
 from sickbay.tree.grow import TooLarge, Tree, grow
 from sickbay.tree.node import PLAIN_LIMIT, name_of
 from sickbay.tree.text import dump, load
-from sdk.tests.tree import states
 
 
 class Shelf(dict[bytes, bytes]):

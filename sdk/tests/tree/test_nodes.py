@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sickbay.tree import directory, files, node, read, record
+from sdk.tests.tree import states
+from sickbay.tree import directory, files, node, pack, read, record
 from sickbay.tree.directory import Entry
 from sickbay.tree.grow import grow
 from sickbay.tree.manifest import Manifest, manifest_of
-from sickbay.tree.node import BadNode, Piece
+from sickbay.tree.node import BadNode
 from sickbay.tree.text import dump
-from sdk.tests.tree import states
 
 NAME = bytes(range(32))
 
@@ -132,7 +132,9 @@ def test_an_edit_in_the_middle_of_a_file_moves_little() -> None:
 
 def test_a_file_of_zeros_is_cut() -> None:
     """Without lines and gaps that end, a part is as long as a part may be."""
-    assert {len(part) for part in files.parts_of([bytes(3_000_000)])} <= set(range(1, 2 * files.TARGET + 4_097))
+    assert {len(part) for part in files.parts_of([bytes(3_000_000)])} <= set(
+        range(1, 2 * files.TARGET + 4_097)
+    )
 
 
 def test_a_manifest_reads_back_and_no_other_spelling_does() -> None:
@@ -148,8 +150,8 @@ def test_a_manifest_reads_back_and_no_other_spelling_does() -> None:
 def test_records_read_back_one_after_the_other() -> None:
     """What was written is read, and a torn end is refused."""
     records = [
-        record.Record(NAME, record.PLAIN, b"", 5, 0, 3, b"B abc"),
-        record.Record(NAME[::-1], record.DICTIONARY, NAME, 2**40, 7, 9, b"payload"),
+        record.Record(NAME, pack.PLAIN, b"", 5, 0, 3, b"B abc"),
+        record.Record(NAME[::-1], pack.AGAINST, NAME, 2**40, 7, 9, b"payload"),
     ]
     data = b"".join(map(record.write, records))
     assert list(record.read(data)) == records

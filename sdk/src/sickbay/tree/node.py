@@ -38,7 +38,7 @@ class BadNode(ValueError):
 
 
 class Piece(NamedTuple):
-    """A part of a container. `text` is a run's text or an inline node; `name` a child's; `key` is text, too."""
+    """A part of a container. `text` is a run's text or a node in place; `name` a child's; `key` is text."""
 
     tag: int
     items: int

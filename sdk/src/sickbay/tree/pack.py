@@ -20,16 +20,14 @@ from itertools import accumulate, pairwise
 from typing import Any
 from zlib import crc32
 
+from sickbay.tree.node import BadNode, varint
+
 PLAIN, ZSTD, AGAINST, SCRIPT = range(4)
 WINDOW = 8 * 1024 * 1024
 LEVEL = 3
 BASE_COST = 32
 PIECE, SHORT, LONG = 1024, 256, 4096
 PRINT = 8
-
-
-class BadNode(ValueError):
-    """These bytes are no encoded node."""
 
 
 def pack(plain: bytes, base: bytes | None = None, script: bytes | None = None) -> tuple[int, bytes]:
@@ -159,24 +157,15 @@ def _number(script: bytes, at: int) -> tuple[int, int]:
     raise BadNode("a script has a number without an end")
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _written(steps: list[list[int]], plain: bytes) -> bytes:
     """Steps are start, end and offset in the base, or -1 for what is new."""
     ops, new = bytearray(), bytearray()
     for start, end, offset in steps:
         if offset < 0:
-            ops += b"\0" + _varint(end - start)
+            ops += b"\0" + varint(end - start)
             new += plain[start:end]
         else:
-            ops += b"\1" + _varint(offset) + _varint(end - start)
+            ops += b"\1" + varint(offset) + varint(end - start)
     return bytes(ops + new)
 
 

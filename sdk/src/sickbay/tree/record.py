@@ -1,6 +1,6 @@
 """A record: a node as it travels and waits, by its name, its encoding and what it was encoded against.
 
-    length of the rest · name 32 · encoding 1 · base flag 1 · base 32? · plain length · items · length · payload
+    length · name 32 · encoding 1 · base flag 1 · base 32? · plain length · items · length · payload
 
 Records follow each other, children before parents. `items` and `length` are what stands below a node, as its
 parents say, too. Reading them unpacks nothing: whoever does, judges the declared sizes first.
@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sickbay.tree.node import HASH, BadNode, Reader, varint
-
-PLAIN, ZSTD, DICTIONARY, COPIES = range(4)
+from sickbay.tree.pack import AGAINST, SCRIPT
 
 
 class Record(NamedTuple):
@@ -49,9 +48,9 @@ def read(data: bytes) -> Iterator[Record]:
 
 def _record(reader: Reader) -> Record:
     name, encoding, has_base = reader.take(HASH), reader.byte(), reader.byte()
-    if encoding > COPIES or has_base > 1:
+    if encoding > SCRIPT or has_base > 1:
         raise BadNode(f"encoding {encoding} is unknown")
-    if has_base != (encoding >= DICTIONARY):
+    if has_base != (encoding >= AGAINST):
         raise BadNode("a record needs a base, or has one that it does not need")
     base = reader.take(HASH) if has_base else b""
     plain_length, items, length = reader.number(), reader.number(), reader.number()
