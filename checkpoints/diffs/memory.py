@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 
 class Placed(NamedTuple):
-    index: int
+    place: int
     item: Item
 
 
@@ -153,17 +153,17 @@ class _Memories:
         news = {placed.item.key: placed for _, new in pairs for placed in new}
         for key, placed in olds.items():
             if key not in news:
-                self._value(placed.item, None, path, (*was, load(key)), (*order, placed.index))
+                self._value(placed.item, None, path, (*was, load(key)), (*order, placed.place))
         both = [key for key in news if key in olds]
-        in_order = set(_in_order([olds[key].index for key in both]))
+        in_order = set(_in_order([olds[key].place for key in both]))
         for key, placed in news.items():
-            here, there, place = (*path, load(key)), (*was, load(key)), (*order, placed.index)
+            here, there, place = (*path, load(key)), (*was, load(key)), (*order, placed.place)
             before = olds.get(key)
             if before is None:
                 self._value(None, placed.item, here, there, place)
             elif before.item.mark != placed.item.mark:
                 self._value(before.item, placed.item, here, there, place)
-            elif before.index not in in_order:
+            elif before.place not in in_order:
                 self._say(place, Change("move", here, before.item, placed.item, there))
 
     def _lists(
@@ -180,14 +180,14 @@ class _Memories:
             for before, after in pairing.pairs(lost, come):
                 if after is None:
                     assert before is not None
-                    self._value(before.item, None, path, (*was, before.index), (*order, before.index))
+                    self._value(before.item, None, path, (*was, before.place), (*order, before.place))
                 else:
                     self._value(
                         before.item if before else None,
                         after.item,
-                        (*path, after.index),
-                        (*was, before.index) if before else (*path, after.index),
-                        (*order, after.index),
+                        (*path, after.place),
+                        (*was, before.place) if before else (*path, after.place),
+                        (*order, after.place),
                     )
 
     def _moves(
@@ -205,9 +205,9 @@ class _Memories:
                     before = left.pop(0)
                     moved.update((before, placed))
                     change = Change(
-                        "move", (*path, placed.index), before.item, placed.item, (*was, before.index)
+                        "move", (*path, placed.place), before.item, placed.item, (*was, before.place)
                     )
-                    self._say((*order, placed.index), change)
+                    self._say((*order, placed.place), change)
         return moved
 
 

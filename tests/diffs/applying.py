@@ -1,4 +1,4 @@
-"""A plain model of a memory's diff: what stands in the new memory when the changes are applied to the old one."""
+"""A plain model of a memory's diff: the new memory, made of the old one and the changes."""
 
 from __future__ import annotations
 
