@@ -95,7 +95,7 @@ def test_the_environment_fills_in() -> None:
         ({"a": {1: "x"}}, r"memory\['a'\]\[1\] has an int as its key.*str\(key\)"),
         ({"a": float("nan")}, r"memory\['a'\] is nan"),
         ({"a": float("inf")}, r"memory\['a'\] is inf"),
-        ({"a": "\ud800"}, "lone surrogate"),
+        ({"\ud83d\ude00": 1, "😀": 2}, "is there twice"),
         ({"a": object()}, r"Memory\(save=…, load=…\)"),
     ],
 )

@@ -1,0 +1,1 @@
+"""What changed between two trees: pure rules over nodes that a caller fetches."""

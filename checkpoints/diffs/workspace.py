@@ -1,0 +1,141 @@
+"""What changed between two workspaces, from their trees: directories with the same name are not opened.
+
+A file gone here with the bytes of one that came there was renamed. Paths are bytes, as file systems have
+them; whoever shows them makes them safe first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Literal
+
+from checkpoints.diffs.loading import Comparing, Nodes, Rounds, TooMuch
+from sickbay.tree.directory import (
+    EXECUTABLE,
+    IN_PLACE,
+    PLAIN_FILE,
+    SUBDIRECTORY,
+    Entry,
+    entries_in,
+    entries_of,
+)
+from sickbay.tree.read import Fetch
+
+MOST_BYTES = 64 * 1024 * 1024
+MOST_CHANGES = 20_000
+FILES = (PLAIN_FILE, EXECUTABLE)
+Op = Literal["add", "remove", "change", "move", "mode"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file or link. `was` is the path it had; `mode` changed whether it can be executed, and no byte."""
+
+    op: Op
+    path: bytes
+    old: Entry | None = None
+    new: Entry | None = None
+    was: bytes | None = None
+
+
+@dataclass(slots=True)
+class WorkspaceDiff:
+    """`complete` False: there is more than is shown."""
+
+    changes: list[FileChange] = field(default_factory=list)
+    complete: bool = True
+
+
+def compare(old: bytes | None, new: bytes | None, fetch: Fetch, *, most: int = MOST_BYTES) -> WorkspaceDiff:
+    """The changes from one workspace's tree to another's, by path."""
+    if old == new:
+        return WorkspaceDiff()
+    comparing = _Workspaces(Rounds(fetch, most))
+    diff = WorkspaceDiff(complete=comparing.run(old, new))
+    diff.changes = sorted(_renamed(comparing.found), key=lambda change: change.path)
+    if len(diff.changes) > MOST_CHANGES:
+        diff.changes, diff.complete = diff.changes[:MOST_CHANGES], False
+    return diff
+
+
+class _Workspaces:
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+        self.found: list[FileChange] = []
+
+    def run(self, old: bytes | None, new: bytes | None) -> bool:
+        """Whether everything could be compared."""
+        self._rounds.add(self._directories(_root(old), _root(new), b""))
+        try:
+            self._rounds.run()
+        except TooMuch:
+            return False
+        return True
+
+    def _directories(self, old: Entry | None, new: Entry | None, path: bytes) -> Comparing:
+        """Either may be missing: then all below the other was added or removed."""
+        names = [entry.name for entry in (old, new) if entry is not None and entry.kind == SUBDIRECTORY]
+        nodes = (yield names) if names else {}
+        olds, news = _below(old, nodes), _below(new, nodes)
+        for filename in sorted(olds.keys() | news.keys()):
+            before, after = olds.get(filename), news.get(filename)
+            if before != after:
+                self._differ(before, after, path + filename)
+
+    def _differ(self, old: Entry | None, new: Entry | None, path: bytes) -> None:
+        """One name: each side may be missing, a file, a link or a directory."""
+        was_directory, is_directory = _is_directory(old), _is_directory(new)
+        if was_directory or is_directory:
+            sides = (old if was_directory else None, new if is_directory else None)
+            self._rounds.add(self._directories(*sides, path + b"/"))
+        before, after = None if was_directory else old, None if is_directory else new
+        if before is None and after is None:
+            return
+        self.found.append(FileChange(_op(before, after), path, before, after))
+
+
+def _op(old: Entry | None, new: Entry | None) -> Op:
+    if old is None:
+        return "add"
+    if new is None:
+        return "remove"
+    same_bytes = old.kind in FILES and new.kind in FILES and old.name == new.name
+    return "mode" if same_bytes else "change"
+
+
+def _root(name: bytes | None) -> Entry | None:
+    return None if name is None else Entry(b"", SUBDIRECTORY, name=name)
+
+
+def _is_directory(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind in (SUBDIRECTORY, IN_PLACE)
+
+
+def _below(entry: Entry | None, nodes: Nodes) -> dict[bytes, Entry]:
+    if entry is None:
+        return {}
+    entries = entries_in(entry.body) if entry.kind == IN_PLACE else entries_of(nodes[entry.name])
+    return {inner.filename: inner for inner in entries}
+
+
+def _renamed(changes: list[FileChange]) -> list[FileChange]:
+    """Files gone and come with the same bytes are one change; empty files and links are not."""
+    gone: defaultdict[bytes, list[FileChange]] = defaultdict(list)
+    for change in changes:
+        if change.op == "remove" and change.old is not None and change.old.kind in FILES and change.old.size:
+            gone[change.old.name].append(change)
+    moves: dict[bytes, FileChange] = {}
+    taken: set[bytes] = set()
+    for change in changes:
+        if change.op == "add" and change.new is not None and (left := gone.get(change.new.name)):
+            before = min(left, key=lambda one: _distance(one.path, change.path))
+            left.remove(before)
+            taken.add(before.path)
+            moves[change.path] = FileChange("move", change.path, before.old, change.new, before.path)
+    return [moves.get(change.path, change) for change in changes if change.path not in taken or change.new]
+
+
+def _distance(old: bytes, new: bytes) -> bool:
+    """The file of the same name is the likelier one."""
+    return old.rpartition(b"/")[2] != new.rpartition(b"/")[2]

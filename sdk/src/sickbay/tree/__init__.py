@@ -1,0 +1,1 @@
+"""The checkpoint format: pure, and the same on both ends."""
