@@ -6,6 +6,8 @@ Exception
     ├── AlreadyRunning         another living process has this name and instance
     ├── TokenRefused           the server knows no such token; raised at start only
     ├── NoRun                  a tool was called while no run of its agent is live
+    ├── RestoreRefused         a workspace was not restored: nothing in it was changed
+    ├── RestoreUnfinished      a restore has begun and cannot go on yet: its journal is finished first
     └── ActionFailed           an action raised, or its verdict was `fail`
 
 BaseException
@@ -43,6 +45,28 @@ class TokenRefused(SickbayError):
 
 class NoRun(SickbayError):
     """A tool was called outside a run. Call it inside `with agent.run() as run:`."""
+
+
+class RestoreRefused(SickbayError):
+    """A workspace cannot be restored. Nothing in it was changed; the message says why and what to do.
+
+    Attributes: `path`, the name it is about as it may be shown ("" when it is about none), and `reason`.
+    """
+
+    def __init__(self, reason: str, *, path: str = "", what_to_do: str = "") -> None:
+        super().__init__(f"{path} {reason}".strip() + (f": {what_to_do}" if what_to_do else ""))
+        self.path, self.reason, self.what_to_do = path, reason, what_to_do
+
+
+class RestoreUnfinished(SickbayError):
+    """A restore has begun and something is in its way. Nothing else may run before it is finished.
+
+    Attributes: `path`, what is in the way as it may be shown, and `reason`. The next attempt goes on.
+    """
+
+    def __init__(self, reason: str, *, path: str = "", what_to_do: str = "") -> None:
+        super().__init__(f"{path} {reason}".strip() + (f": {what_to_do}" if what_to_do else ""))
+        self.path, self.reason, self.what_to_do = path, reason, what_to_do
 
 
 class ActionFailed(SickbayError):
