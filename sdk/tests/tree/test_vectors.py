@@ -1,4 +1,4 @@
-"""The format's numbers are what they were: a changed root is a new format, and old checkpoints are lost to it."""
+"""The numbers of the format stay: another root is a new format, and old checkpoints are lost."""
 
 from __future__ import annotations
 
