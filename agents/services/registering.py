@@ -3,7 +3,8 @@
 The agent and its instance are made on sight. The snapshot is applied first: a pause in it is always taken,
 the rest only from the newest writer. If a pause then holds the instance, the start is refused: no run, no
 epoch, one folded entry. Otherwise the run begins under the next epoch, and whoever had the one before is
-fenced and told to look. The same run registering again gets the same answer.
+fenced and told to look. The same run registering again gets the same answer. A run that began while the
+server was away joins: it lives already, so it gets its epoch also under a pause, which it is told of.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Registration(msgspec.Struct, frozen=True):
     sent_at: Time
     instance: InstanceName = "main"
     epoch: Epoch | None = 0
-    wants: Literal["run", "wait"] = "run"
+    wants: Literal["run", "wait", "join"] = "run"
     state: dict[str, Any] | None = None
     host: str | None = None
     pid: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
@@ -78,7 +79,7 @@ def register(*, project_id: int, said: Registration, now: dt.datetime) -> dict[s
         held = pauses.holding(instance)
         if known is not None and known.epoch is not None:
             epoch: int | None = known.epoch
-        elif held is not None:
+        elif held is not None and said.wants != "join":
             epoch = None
             if said.wants == "run":
                 _refuse(instance, held, now)
