@@ -54,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("welcome/<str:secret>/", first_admin, name="first_admin"),
+    path("", include("checkpoints.urls")),
     path("", include("agents.urls")),
     path("accounts/", include("allauth.urls")),
     path("theme/", choose_theme, name="theme"),

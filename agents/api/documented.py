@@ -120,5 +120,6 @@ class Documented(NinjaAPI):
         for path in schema["paths"].values():
             for route in path.values():
                 route["security"] = [{"operator": []}]
-        schema["paths"] |= AGENTS_ROUTES
+        for path, methods in AGENTS_ROUTES.items():
+            schema["paths"].setdefault(path, {}).update(methods)
         return schema

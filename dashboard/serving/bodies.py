@@ -27,6 +27,7 @@ from twisted.web import http
 
 KB, MB = 1024, 1024 * 1024
 LIMITS = (("/api/v1/events/", 8 * MB), ("/api/", 256 * KB), ("/", 1 * MB))
+UPLOADS = re.compile(r"/api/v1/agents/[^/]+/checkpoints/(?:(?:missing|nodes|read)/)?")
 BEARER = re.compile(rb"[Bb]earer sb_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}")
 LINGER = 2.0
 
@@ -75,6 +76,8 @@ NO_BEARER = Refusal(
 
 
 def limit_for(path: str) -> int:
+    if UPLOADS.fullmatch(path):
+        return 8 * MB
     return next(limit for prefix, limit in LIMITS if path.startswith(prefix) or prefix == "/")
 
 

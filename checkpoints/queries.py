@@ -1,0 +1,109 @@
+"""Reading checkpoints: lists by key, the newest usable, the last known good; without the bytes of roots."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import NamedTuple
+
+from django.db.models import Q, QuerySet
+
+from agents.models import Entry, Incident, Kind
+from checkpoints.models import Checkpoint, Standing
+
+BYTES = ("root_body", "root_base", "parent_root")
+USABLE = (Standing.GOOD, Standing.UNPROVEN)
+HOUR = dt.timedelta(hours=1)
+LONGEST_STREAK = 200
+
+
+class Key(NamedTuple):
+    """A place in a list, newest first."""
+
+    at: dt.datetime
+    id: uuid.UUID
+
+    def __str__(self) -> str:
+        micros = (self.at - _EPOCH) // dt.timedelta(microseconds=1)
+        return f"{micros}-{self.id.hex}"
+
+
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+def key(text: str) -> Key | None:
+    """The place of this text; None when it is none."""
+    micros, _, id = text.partition("-")
+    try:
+        return Key(_EPOCH + dt.timedelta(microseconds=int(micros)), uuid.UUID(hex=id))
+    except (ValueError, OverflowError):
+        return None
+
+
+def rows() -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.defer(*BYTES).select_related("dependencies", "instance")
+
+
+def listed(
+    agent_id: int, *, before: Key | None = None, limit: int = 50, standing: str | None = None
+) -> list[Checkpoint]:
+    """The newest first; one more than `limit` tells that there is a next page."""
+    found = rows().filter(agent_id=agent_id).order_by("-at", "-id")
+    if standing:
+        found = found.filter(standing=standing)
+    if before is not None:
+        found = found.filter(Q(at__lt=before.at) | Q(at=before.at, id__lt=before.id), at__lte=before.at)
+    return list(found[: limit + 1])
+
+
+def one(project_id: int, id: uuid.UUID) -> Checkpoint | None:
+    return rows().select_related("agent__project").filter(project_id=project_id, pk=id).first()
+
+
+def of_agent(agent_id: int, id: uuid.UUID) -> Checkpoint | None:
+    return rows().filter(agent_id=agent_id, pk=id).first()
+
+
+def newest(instance_id: int) -> Checkpoint | None:
+    return rows().filter(instance_id=instance_id).order_by("-at", "-id").first()
+
+
+def newest_usable(instance_id: int) -> Checkpoint | None:
+    """What entering a run resumes from."""
+    found = rows().filter(instance_id=instance_id, standing__in=USABLE)
+    return found.order_by("-at", "-id").first()
+
+
+def last_known_good(
+    agent_id: int, *, before: dt.datetime | None = None, instance_id: int | None = None
+) -> Checkpoint | None:
+    """The newest good one, of the agent or one instance, taken before that time."""
+    found = rows().filter(agent_id=agent_id, standing=Standing.GOOD)
+    if instance_id is not None:
+        found = found.filter(instance_id=instance_id)
+    if before is not None:
+        found = found.filter(at__lt=before)
+    return found.order_by("-at", "-id").first()
+
+
+def last_known_good_of(incident: Incident, agent_id: int) -> Checkpoint | None:
+    """The newest good one of the agent before the incident's first failure."""
+    return last_known_good(agent_id, before=first_failure_at(incident, agent_id))
+
+
+def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
+    """When what led to the incident began: the streak's first failure, or the hour's; else its opening.
+
+    The streak is the failures since the last verdict `pass`; when it is shorter than the limit, the hour was
+    full, and its first failure counts.
+    """
+    hour = Entry.objects.filter(
+        agent_id=agent_id, at__lte=incident.opened_at, at__gt=incident.opened_at - HOUR
+    ).order_by("-at", "-id")
+    passed = hour.filter(verdict="pass").exclude(kind=Kind.FAILURE).values_list("at", flat=True).first()
+    failed = hour.filter(kind=Kind.FAILURE).exclude(kind=Kind.ACTION)
+    times = list(failed.values_list("at", flat=True)[:LONGEST_STREAK])
+    streak = [at for at in times if passed is None or at > passed]
+    if len(streak) < incident.agent.max_consecutive:
+        streak = times
+    return min(streak, default=incident.opened_at)

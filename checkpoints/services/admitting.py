@@ -1,0 +1,180 @@
+"""Records on their way in: judged by what they declare, unpacked, proven, and checked against their children.
+
+    declared sizes → unpacked → the name is right → spelled exactly → every child there, and as it is said
+                                                                     → encoded as it shall rest
+
+Only what arrived is looked at. What is there already is left alone, whatever bytes were sent for it. A name
+that is in another project is missing here: a hash alone grants nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from checkpoints import store
+from checkpoints.measuring import KINDS, Read, Shape, TooMuch, read, weighed
+from sickbay.tree import pack, record
+from sickbay.tree.node import PLAIN_LIMIT, BadNode, name_of
+from sickbay.tree.record import Record
+
+MOST_RECORDS = 50_000
+MOST_PLAIN = 128 * 1024 * 1024
+DELTAS = (record.DICTIONARY, record.COPIES)
+
+
+class Missing(Exception):
+    """Nodes that a record needs are not in this project."""
+
+    def __init__(self, names: Sequence[bytes]) -> None:
+        super().__init__(f"{len(names)} nodes are missing")
+        self.names = list(dict.fromkeys(names))
+
+
+class Admitted(NamedTuple):
+    """What may be stored: nodes, and apart from them the root of the memory, if it is new.
+
+    `chain`: bytes of deltas under the root since the last full copy, its own included.
+    """
+
+    nodes: list[store.Stored]
+    root: store.Stored | None
+    chain: int
+
+
+class _Arrived(NamedTuple):
+    record: Record
+    read: Read
+    plain: int
+    enc: int
+    base: bytes | None
+    body: bytes
+    depth: int
+    chain: int
+
+
+def records_in(data: bytes) -> list[Record]:
+    """The records of a body; BadNode when they are none, or declare too much."""
+    found: dict[bytes, Record] = {}
+    count = plain = 0
+    for one in record.read(data):
+        count, plain = count + 1, plain + one.plain_length
+        if count > MOST_RECORDS or plain > MOST_PLAIN:
+            raise TooMuch(f"at most {MOST_RECORDS:,} records and {MOST_PLAIN:,} bytes, unpacked, at once")
+        if one.plain_length > PLAIN_LIMIT:
+            raise TooMuch(f"a node of {one.plain_length:,} bytes; at most {PLAIN_LIMIT:,} are kept")
+        found.setdefault(one.name, one)
+    return list(found.values())
+
+
+def admit(project_id: int, records: list[Record], memory: bytes | None = None) -> Admitted:
+    """Checks all, stores nothing. The caller holds the project, so that what is there stays."""
+    sent = [one.name for one in records]
+    there = store.shapes(project_id, {*sent, *(one.base for one in records if one.base)})
+    arrived = _unpacked(project_id, [one for one in records if one.name not in there], there, memory)
+    links = {link.name for one in arrived for link in one.read.links}
+    known = there | store.shapes(project_id, links - there.keys())
+    return _weighed(arrived, known, memory)
+
+
+def _unpacked(
+    project_id: int, records: list[Record], there: dict[bytes, Shape], memory: bytes | None
+) -> list[_Arrived]:
+    """Each by itself, in the order sent: a base comes before what needs it, or is there."""
+    plains = _bases(project_id, records, there)
+    needed = {one.base for one in records}
+    known, arrived = dict(there), []
+    for one in records:
+        base = plains.get(one.base) if one.base else None
+        plain = _proven(one, base)
+        item = _rests(one, plain, known.get(one.base), is_root=one.name == memory)
+        known[one.name] = Shape(item.read.kind, 0, 0, 0, item.plain, item.depth, item.chain)
+        if one.name in needed:
+            plains[one.name] = plain
+        arrived.append(item)
+    return arrived
+
+
+def _bases(project_id: int, records: list[Record], there: dict[bytes, Shape]) -> dict[bytes, bytes]:
+    """The stored bases, unpacked."""
+    earlier: set[bytes] = set()
+    stored: set[bytes] = set()
+    absent = []
+    for one in records:
+        if one.base and one.base in there:
+            stored.add(one.base)
+        elif one.base and one.base not in earlier:
+            absent.append(one.base)
+        earlier.add(one.name)
+    if absent:
+        raise Missing(absent)
+    if sum(there[name].plain for name in stored) > MOST_PLAIN:
+        raise TooMuch(f"the bases have more than {MOST_PLAIN:,} bytes: send fewer records at once")
+    return store.fetch(project_id, stored)
+
+
+def _proven(one: Record, base: bytes | None) -> bytes:
+    try:
+        plain = pack.unpack(one.encoding, one.payload, one.plain_length, base, PLAIN_LIMIT)
+    except pack.BadNode as error:
+        raise BadNode(f"node {one.name.hex()[:12]}: {error}") from None
+    if name_of(plain) != one.name:
+        raise BadNode(f"node {one.name.hex()[:12]} has other bytes than its name says")
+    return plain
+
+
+def _rests(one: Record, plain: bytes, base: Shape | None, *, is_root: bool) -> _Arrived:
+    """How it is kept: a delta only against its own kind, and while the chain is worth it.
+
+    A leaf that was sealed travels as a delta against the root that held its text, and rests by itself. Full
+    copies come when the chain is as long, or as large, as a full copy: then a root is often small, too.
+    """
+    found = read(plain)
+    if one.encoding in DELTAS and base is not None:
+        depth, chain = base.depth + 1, base.chain + len(one.payload)
+        alike = is_root or found.kind[:1] == base.kind[:1]
+        if alike and depth <= store.DEEPEST_CHAIN:
+            if not is_root and base.kind[:1] != b"C":
+                return _Arrived(one, found, len(plain), one.encoding, one.base, one.payload, depth, chain)
+            enc, full = pack.pack(plain)
+            if chain < len(full):
+                return _Arrived(one, found, len(plain), one.encoding, one.base, one.payload, depth, chain)
+            return _Arrived(one, found, len(plain), enc, None, full, 0, 0)
+    if one.encoding in DELTAS:
+        enc, full = pack.pack(plain)
+        return _Arrived(one, found, len(plain), enc, None, full, 0, 0)
+    return _Arrived(one, found, len(plain), one.encoding, None, one.payload, 0, 0)
+
+
+def _weighed(arrived: list[_Arrived], known: dict[bytes, Shape], memory: bytes | None) -> Admitted:
+    """Children before parents: each is compared with those below it."""
+    absent = _absent(arrived, known)
+    if absent:
+        raise Missing(absent)
+    nodes, root, chain = [], None, 0
+    for one in arrived:
+        name = one.record.name
+        shape = weighed(one.read, known)
+        said = (one.record.items, one.record.length)
+        if shape.kind != b"D " and said != (shape.items, shape.length):
+            raise BadNode(f"node {name.hex()[:12]} is sent as {said}, and is {(shape.items, shape.length)}")
+        known[name] = shape
+        kept = store.Stored(
+            name, one.base, one.depth, one.enc, KINDS.index(shape.kind), shape.items, shape.length,
+            one.plain, shape.height, 0, one.body,
+        )  # fmt: skip
+        if name == memory:
+            root, chain = kept, one.chain
+        else:
+            nodes.append(kept)
+    return Admitted(nodes, root, chain)
+
+
+def _absent(arrived: list[_Arrived], known: dict[bytes, Shape]) -> list[bytes]:
+    """Children that are neither there nor sent before their parents."""
+    sent: set[bytes] = set()
+    absent: list[bytes] = []
+    for one in arrived:
+        absent += [link.name for link in one.read.links if link.name not in known and link.name not in sent]
+        sent.add(one.record.name)
+    return absent

@@ -1,0 +1,137 @@
+"""Which checkpoints stay, and dropping the others. Dropping one touches no other: its root becomes a node.
+
+Always kept: the pinned; the newest of each instance, usable or not; the newest good one of each instance and
+the agent's last known good; what an incident, a decision or a rollback speaks of. Of the rest, thinning.py
+leaves what the agent's policy says.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+
+from agents.models import Agent, Decision, Incident, Project
+from checkpoints import queries, store, thinning
+from checkpoints.failpoint import failpoint
+from checkpoints.models import Checkpoint, RetentionPolicy, Rollback, Standing
+from checkpoints.services import sweeping
+
+BATCH = 500
+BEFORE_INCIDENT = 200
+# The children of what goes hang on its parent, and keep the name that their manifest was made with.
+HAND_DOWN = """
+UPDATE checkpoints_checkpoint c
+SET parent = gone.parent, parent_root = coalesce(c.parent_root, gone.root)
+FROM checkpoints_checkpoint gone
+WHERE gone.id = %s AND c.parent = gone.id
+"""
+
+
+@dataclass
+class Retained:
+    """What was done, and the sentence that says it."""
+
+    dropped: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    freed: sweeping.Freed = field(default_factory=sweeping.Freed)
+
+    @property
+    def sentence(self) -> str:
+        kept = ", ".join(f"{count} {why}" for why, count in sorted(self.kept.items()))
+        freed = self.freed.sentence or f"freed {self.freed.nodes:,} nodes, {self.freed.bytes:,} bytes"
+        return f"dropped {self.dropped:,} checkpoints, {freed}; kept {kept or 'none'}"
+
+
+def retain(project: Project, now: dt.datetime) -> Retained:
+    """Thin all agents of the project, then free what nothing needs any more."""
+    done = Retained()
+    for agent in Agent.objects.filter(project=project).order_by("pk"):
+        _thin(agent, now, done)
+    done.freed = sweeping.sweep(project.pk, now)
+    return done
+
+
+def set_policy(agent: Agent, steps: object) -> None:
+    """How this agent's checkpoints are thinned; ValueError when it cannot be."""
+    RetentionPolicy.objects.update_or_create(agent=agent, defaults={"steps": thinning.checked(steps)})
+
+
+def policy_of(agent: Agent) -> list[thinning.Step]:
+    found = RetentionPolicy.objects.filter(agent=agent).first()
+    return [(age, every) for age, every in found.steps] if found else thinning.DEFAULT
+
+
+def _thin(agent: Agent, now: dt.datetime, done: Retained) -> None:
+    rows = Checkpoint.objects.filter(agent=agent).order_by("at", "id")
+    seen = [
+        thinning.Seen(id, at, standing == Standing.GOOD)
+        for id, at, standing in rows.values_list("pk", "at", "standing").iterator(chunk_size=5_000)
+    ]
+    by_age = thinning.left_by_age(seen, policy_of(agent), now)
+    needed = _needed(agent)
+    going = [one.id for one in seen if one.id not in by_age and one.id not in needed]
+    done.kept["by age"] += len(by_age)
+    done.kept.update(why for id, why in needed.items() if id not in by_age)
+    for start in range(0, len(going), BATCH):
+        done.dropped += _drop(agent, going[start : start + BATCH])
+
+
+def _needed(agent: Agent) -> dict[object, str]:
+    """Ids that stay whatever their age, and why."""
+    rows = Checkpoint.objects.filter(agent=agent)
+    found: dict[object, str] = dict.fromkeys(_spoken_of(agent), "by incidents")
+    for id in rows.filter(pinned=True).values_list("pk", flat=True):
+        found[id] = "pinned"
+    for instance in agent.instances.values_list("pk", flat=True):
+        mine = rows.filter(instance_id=instance).order_by("-at", "-id").values_list("pk", flat=True)
+        found.update(dict.fromkeys(mine[:1], "newest"))
+        found.update(dict.fromkeys(mine.filter(standing__in=queries.USABLE)[:1], "newest"))
+        found.update(dict.fromkeys(mine.filter(standing=Standing.GOOD)[:1], "last good"))
+    if agent.last_good is not None:
+        found[agent.last_good] = "last good"
+    return found
+
+
+def _spoken_of(agent: Agent) -> set[object]:
+    """What incidents, decisions and rollbacks of the agent are about."""
+    found: set[object] = set()
+    for incident in Incident.objects.filter(instances__agent=agent).distinct().select_related("agent"):
+        since = queries.first_failure_at(incident, agent.pk)
+        good = queries.last_known_good(agent.pk, before=since)
+        rows = Checkpoint.objects.filter(agent=agent, at__lte=incident.opened_at)
+        if good is not None:
+            found.add(good.pk)
+            rows = rows.filter(at__gte=good.at)
+        else:
+            rows = rows.filter(at__gte=since)
+        found.update(rows.order_by("-at").values_list("pk", flat=True)[:BEFORE_INCIDENT])
+    targets = Decision.objects.filter(pause__instance__agent=agent, target__isnull=False)
+    found.update(targets.values_list("target", flat=True))
+    for pair in Rollback.objects.filter(agent=agent).values_list("checkpoint", "before"):
+        found.update(pair)
+    return found
+
+
+@transaction.atomic
+def _drop(agent: Agent, ids: list[object]) -> int:
+    """These go; nobody uploads meanwhile. Oldest first, so that a child's parent is one that stays."""
+    store.hold_alone(agent.project_id)
+    rows = Checkpoint.objects.filter(agent=agent, pk__in=ids, pinned=False)
+    going: list[uuid.UUID] = list(rows.order_by("at", "id").values_list("pk", flat=True))
+    going = [id for id in going if id != _last_good(agent)]
+    store.take_over(agent.project_id, going)
+    failpoint("retention:taken_over")
+    with connection.cursor() as cursor:
+        cursor.executemany(HAND_DOWN, [[id] for id in going])
+    Checkpoint.objects.filter(pk__in=going).delete()
+    failpoint("retention:dropped")
+    return len(going)
+
+
+def _last_good(agent: Agent) -> uuid.UUID | None:
+    """As it is now, under the lock."""
+    return Agent.objects.values_list("last_good", flat=True).get(pk=agent.pk)

@@ -1,0 +1,302 @@
+"""Taking a checkpoint: everything of it is stored in one transaction, or nothing.
+
+    hold the project ─▶ records admitted and added ─▶ lock the instance, fence the writer ─▶ the row, with the
+    memory's root in it ─▶ standing ─▶ one entry in the timeline, announced after commit
+
+The id is the client's: the same again has the same answer. Only what is committed here can be listed; nodes
+that came in requests before wait under a lease, for an hour after the last.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from django.db import transaction
+
+from agents import announce
+from agents.models import Instance, Kind
+from agents.services import entries, epochs, incidents, snapshots
+from agents.services.lines import Hex32, Time
+from checkpoints import queries, store
+from checkpoints.failpoint import failpoint
+from checkpoints.measuring import ROOTS, Shape
+from checkpoints.models import Checkpoint, Dependencies, Lease, Standing
+from checkpoints.services import admitting
+from checkpoints.services import standing as standings
+from sickbay.tree.manifest import Manifest
+from sickbay.tree.node import BadNode, name_of
+from sickbay.tree.record import Record
+
+LEASE = dt.timedelta(hours=1)
+MICROSECOND = dt.timedelta(microseconds=1)
+MOST_COUNTED = 32_767
+NODE_NAME = msgspec.Meta(pattern=r"^[0-9a-f]{64}$")
+Name = Annotated[str, NODE_NAME]
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+
+
+class VerdictsSaid(msgspec.Struct, frozen=True, rename={"passed": "pass", "failed": "fail"}):
+    passed: Count = 0
+    failed: Count = 0
+    unknown: Count = 0
+
+
+class FactsSaid(msgspec.Struct, frozen=True):
+    """What happened since the checkpoint before; `failing`: a counted failure is open."""
+
+    failing: bool = False
+    verdicts: VerdictsSaid = VerdictsSaid()
+    actions: Count = 0
+    unverified: Count = 0
+    checks: Count = 0
+
+
+class ManifestSaid(msgspec.Struct, frozen=True):
+    memory: Name | None = None
+    workspace: Name | None = None
+    code: Text = ""
+    sdk: Text = ""
+    model: Text = ""
+    tools: Text = ""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """Line 1 of a checkpoint."""
+
+    id: Hex32
+    run: Hex32
+    at: Time
+    sent_at: Time
+    why: Literal["asked", "every", "effect", "rollback", "start", "end", "judged"]
+    manifest: ManifestSaid
+    label: Text | None = None
+    parent: uuid.UUID | None = None
+    memory_length: Count = 0
+    act: Count = 0
+    last_action: Text | None = None
+    facts: FactsSaid = FactsSaid()
+    notes: Annotated[list[Annotated[str, msgspec.Meta(max_length=1000)]], msgspec.Meta(max_length=20)] = []
+
+
+class Fenced(Exception):
+    """A newer process of this instance has started."""
+
+
+class Conflict(Exception):
+    """This id has another checkpoint."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who sends, as its request says."""
+
+    project_id: int
+    agent: str
+    instance: str
+    epoch: int
+
+
+def missing(writer: Writer, names: Sequence[bytes]) -> list[bytes]:
+    """Which of these nodes the project has not."""
+    epochs.find(writer.project_id, writer.agent, writer.instance)
+    return store.missing(writer.project_id, names)
+
+
+def stage(writer: Writer, *, upload: uuid.UUID, records: list[Record], now: dt.datetime) -> int:
+    """Part of an upload: its nodes are kept for an hour, as are those that were sent before."""
+    _refuse_fenced(epochs.find(writer.project_id, writer.agent, writer.instance), writer)
+    with transaction.atomic():
+        store.hold(writer.project_id)
+        admitted = admitting.admit(writer.project_id, records)
+        stored = store.add(writer.project_id, admitted.nodes)
+        failpoint("uploading:added")
+        leased = Lease.objects.filter(project_id=writer.project_id, upload=upload)
+        leased.update(until=now + LEASE)
+        names = b"".join(sorted({record.name for record in records}))
+        Lease.objects.create(project_id=writer.project_id, upload=upload, until=now + LEASE, names=names)
+    return stored
+
+
+def take(writer: Writer, *, header: Header, records: list[Record], now: dt.datetime) -> Checkpoint:
+    """The checkpoint, stored now or, with the same id, before."""
+    memory, workspace = _name(header.manifest.memory), _name(header.manifest.workspace)
+    _refuse_fenced(epochs.find(writer.project_id, writer.agent, writer.instance), writer)
+    with transaction.atomic():
+        store.hold(writer.project_id)
+        admitted = admitting.admit(writer.project_id, records, memory)
+        store.add(writer.project_id, admitted.nodes)
+        failpoint("taking:added")
+        shapes = _roots(writer.project_id, memory, workspace, admitted)
+        instance = epochs.lock(writer.project_id, writer.agent, writer.instance)
+        if (known := Checkpoint.objects.filter(pk=uuid.UUID(header.id)).first()) is not None:
+            return _repeated(known, instance, memory, workspace)
+        _refuse_fenced(instance, writer)
+        found = _row(header, instance, memory, workspace, shapes, admitted, now)
+        found.save(force_insert=True)
+        failpoint("taking:row")
+        Lease.objects.filter(project_id=writer.project_id, upload=found.pk).delete()
+        _tell(found, instance, now)
+        failpoint("taking:told")
+    return found
+
+
+def _refuse_fenced(instance: Instance, writer: Writer) -> None:
+    if epochs.is_fenced(instance, writer.epoch):
+        raise Fenced
+
+
+def _repeated(
+    known: Checkpoint, instance: Instance, memory: bytes | None, workspace: bytes | None
+) -> Checkpoint:
+    """The first time wins; what a repeat brought besides is not kept."""
+    transaction.set_rollback(True)
+    same = known.instance_id == instance.pk and known.memory == memory and known.workspace == workspace
+    if not same:
+        raise Conflict
+    return known
+
+
+def _roots(
+    project_id: int, memory: bytes | None, workspace: bytes | None, admitted: admitting.Admitted
+) -> dict[bytes, Shape]:
+    """What memory and workspace are, both there."""
+    wanted = [name for name in (memory, workspace) if name is not None]
+    found = store.shapes(project_id, wanted)
+    if admitted.root is not None:
+        found[admitted.root.name] = admitted.root.shape
+    if absent := [name for name in wanted if name not in found]:
+        raise admitting.Missing(absent)
+    if memory is not None and found[memory].kind not in ROOTS:
+        raise BadNode("the manifest's memory is no memory")
+    if workspace is not None and found[workspace].kind != b"D ":
+        raise BadNode("the manifest's workspace is no directory")
+    return found
+
+
+def _row(
+    header: Header,
+    instance: Instance,
+    memory: bytes | None,
+    workspace: bytes | None,
+    shapes: dict[bytes, Shape],
+    admitted: admitting.Admitted,
+    now: dt.datetime,
+) -> Checkpoint:
+    """The row, with all that is derived from the rows before it."""
+    newest = queries.newest(instance.pk)
+    parent = _parent(header, instance, newest)
+    at = snapshots.corrected(header.at, now.timestamp() - header.sent_at, now)
+    facts = header.facts
+    found = Checkpoint(
+        id=uuid.UUID(header.id), run_id=uuid.UUID(header.run), project_id=instance.agent.project_id,
+        agent_id=instance.agent_id, instance=instance, received_at=now,
+        at=max(at, newest.at + MICROSECOND) if newest is not None else at,
+        parent=parent.pk if parent else None, dependencies=_dependencies(header, instance, newest),
+        memory=memory, workspace=workspace, act=header.act, why=header.why,
+        label=snapshots.text(header.label, 200), last_action=snapshots.text(header.last_action, 200),
+        notes=[snapshots.text(note, 1000) for note in header.notes] or None,
+        failing=facts.failing, passes=_counted(facts.verdicts.passed), fails=_counted(facts.verdicts.failed),
+        unknowns=_counted(facts.verdicts.unknown), actions=_counted(facts.actions),
+        unverified=_counted(facts.unverified), checks=_counted(facts.checks),
+    )  # fmt: skip
+    if memory is not None:
+        found.memory_items, found.memory_length = shapes[memory].items, shapes[memory].length
+    if workspace is not None:
+        found.files, found.bytes = shapes[workspace].items, shapes[workspace].length
+    _put_root(found, admitted)
+    standings.on_arrival(found, parent, is_first=newest is None)
+    found.root = name_of(manifest_of(found, parent.root if parent else None).plain())
+    found.crc = crc_of(found)
+    return found
+
+
+def _put_root(found: Checkpoint, admitted: admitting.Admitted) -> None:
+    root = admitted.root
+    if root is None:
+        return
+    found.root_body, found.root_base, found.root_chain = root.body, root.base, admitted.chain
+    found.root_enc, found.root_depth, found.root_kind = root.enc, root.depth, root.kind
+    found.root_plain, found.root_height = root.plain, root.height
+
+
+def _parent(header: Header, instance: Instance, newest: Checkpoint | None) -> Checkpoint | None:
+    """A parent that retention has dropped, or that is not this agent's, is none: the history begins anew."""
+    if header.parent is None:
+        return None
+    if newest is not None and newest.pk == header.parent:
+        return newest
+    return queries.of_agent(instance.agent_id, header.parent)
+
+
+def _dependencies(header: Header, instance: Instance, newest: Checkpoint | None) -> Dependencies:
+    said = header.manifest
+    texts = {key: snapshots.text(getattr(said, key), 200) for key in ("code", "sdk", "model", "tools")}
+    if newest is not None and all(getattr(newest.dependencies, key) == text for key, text in texts.items()):
+        return newest.dependencies
+    return Dependencies.objects.get_or_create(None, project_id=instance.agent.project_id, **texts)[0]
+
+
+def manifest_of(found: Checkpoint, parent_root: bytes | None) -> Manifest:
+    """What the name `root` stands for."""
+    by = found.dependencies
+    return Manifest(
+        memory=found.memory,
+        workspace=found.workspace,
+        code=by.code,
+        sdk=by.sdk,
+        model=by.model,
+        tools=by.tools,
+        parent=parent_root,
+    )
+
+
+def crc_of(found: Checkpoint) -> int:
+    """Covers what is never changed after the row was written; one flipped bit is always found."""
+    said = (
+        found.pk, found.run_id, found.at.timestamp(), found.received_at.timestamp(), found.project_id,
+        found.agent_id, found.instance_id, found.dependencies_id, found.memory_length, found.bytes,
+        found.act, found.memory_items, found.files, found.failing, found.passes, found.fails, found.unknowns,
+        found.actions, found.unverified, found.checks, found.why, found.label, found.last_action,
+        found.root_enc, found.root_depth, found.root_kind, found.root_plain, found.root_height,
+        found.root_chain, found.notes,
+        *(bytes(part or b"") for part in (found.root, found.memory, found.workspace, found.root_base)),
+    )  # fmt: skip
+    value = zlib.crc32(found.root_body or b"", zlib.crc32(repr(said).encode("utf-8", "backslashreplace")))
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def _tell(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
+    """One line in the timeline; whoever decides is shown another checkpoint than before."""
+    standings.refresh_last_good(found.agent_id, found if found.standing == Standing.GOOD else None)
+    title = f"Checkpoint “{found.label}”" if found.label else "Checkpoint"
+    entries.write(
+        project_id=found.project_id,
+        agent_id=found.agent_id,
+        instance_id=instance.pk,
+        at=found.at,
+        kind=Kind.CHECKPOINT,
+        name=found.label or found.why,
+        outcome=found.standing,
+        title=title,
+        ref=str(found.pk),
+        body={"checkpoint": found.pk, "why": found.why, "act": found.act, "standing": found.standing},
+        now=now,
+    )
+    for pk in incidents.concerning(instance).order_by("pk").values_list("pk", flat=True):
+        incidents.bump(pk)
+    announce.changed_agent(found.agent_id, found.project_id)
+
+
+def _name(text: str | None) -> bytes | None:
+    return bytes.fromhex(text) if text else None
+
+
+def _counted(number: int) -> int:
+    return min(number, MOST_COUNTED)

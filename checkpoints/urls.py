@@ -1,0 +1,20 @@
+"""Checkpoints in the API. Include them before agents.urls: the operators' routes there are counted once."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from agents.api.documented import AGENTS_ROUTES
+from checkpoints.api import documented, door
+from checkpoints.api import operators as operators
+
+AGENTS_ROUTES.update(documented.ROUTES)
+HERE = "api/v1/agents/<str:agent>/checkpoints/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(f"{HERE}missing/", door.missing, name="checkpoint_missing"),
+    path(f"{HERE}nodes/", door.nodes, name="checkpoint_nodes"),
+    path(f"{HERE}read/", door.read, name="checkpoint_read"),
+    path(f"{HERE}newest/", door.newest, name="checkpoint_newest"),
+    path(f"{HERE}<uuid:id>/", door.one, name="checkpoint_one"),
+]
