@@ -61,6 +61,7 @@ class Registration(msgspec.Struct, frozen=True):
     every_s: Seconds | None = None
     grace_s: Seconds | None = None
     heal: bool = True
+    shared_workspace: bool = False
     beat: bool = True
     budget: Limits = Limits()
 
@@ -168,6 +169,7 @@ def _describe(agent: Agent, said: Registration, now: dt.datetime) -> None:
         runbook=text(said.runbook, 500),
         while_paused=text(said.while_paused, 500),
         heal=said.heal,
+        shared_workspace=said.shared_workspace,
         max_consecutive=said.budget.max_consecutive,
         max_hourly=said.budget.max_hourly,
         every_s=said.every_s,
