@@ -26,10 +26,6 @@ class Scope:
     workspace: bool = True
     paths: tuple[str, ...] | None = None
 
-    @property
-    def is_whole(self) -> bool:
-        return self.memory and self.workspace and self.paths is None
-
     def plain(self) -> dict[str, Any]:
         paths = list(self.paths) if self.paths is not None else None
         return {"memory": self.memory, "workspace": self.workspace, "paths": paths}
