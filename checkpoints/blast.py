@@ -30,7 +30,9 @@ class Changed:
     def sentence(self) -> str:
         if self.what == "tools":
             return "It was made with another set of tools."
-        return f"It was made under {NAMES[self.what]} {self.then or '(none)'}; now it is {self.now or '(none)'}."
+        return (
+            f"It was made under {NAMES[self.what]} {self.then or '(none)'}; now it is {self.now or '(none)'}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,7 @@ def changed(checkpoint: Checkpoint, newest: Checkpoint | None) -> list[Changed]:
     return [pair for pair in pairs if pair.then != pair.now]
 
 
-def effects_of(
-    instance_ids: list[int], since: dt.datetime, until: dt.datetime | None
-) -> QuerySet[Effect]:
+def effects_of(instance_ids: list[int], since: dt.datetime, until: dt.datetime | None) -> QuerySet[Effect]:
     """What these instances did to the outside world, oldest first."""
     found = Effect.objects.filter(instance_id__in=instance_ids, begun_at__gt=since)
     if until is not None:
@@ -126,6 +126,15 @@ def worklist_of_incident(incident: Incident) -> list[Effect]:
         mine = list(Instance.objects.filter(agent_id=agent_id).values_list("pk", flat=True))
         found |= {effect.pk: effect for effect in effects_of(mine, since, until)[:MOST_LISTED]}
     return sorted(found.values(), key=lambda effect: (effect.begun_at, effect.pk))[:MOST_LISTED]
+
+
+def worklist_since(agent_id: int, instance_id: int | None, since: dt.datetime) -> list[Effect]:
+    """The effects of one instance, or of all, from a moment on."""
+    mine = Instance.objects.filter(agent_id=agent_id)
+    if instance_id is not None:
+        mine = mine.filter(pk=instance_id)
+    from_then = since - dt.timedelta(microseconds=1)
+    return list(effects_of(list(mine.values_list("pk", flat=True)), from_then, None)[:MOST_LISTED])
 
 
 def between(instance_id: int, since: dt.datetime, until: dt.datetime) -> list[uuid.UUID]:

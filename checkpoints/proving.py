@@ -42,7 +42,12 @@ def wrong_path(paths: tuple[str, ...]) -> str | None:
     """Why one of them cannot be a place in a workspace."""
     for path in paths:
         parts = path.split("/")
-        if not path or len(path) > LONGEST_PATH or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        if (
+            not path
+            or len(path) > LONGEST_PATH
+            or "\0" in path
+            or any(part in ("", ".", "..") for part in parts)
+        ):
             return f"{path[:60]!r} is no path inside of the workspace"
     return None
 
@@ -104,4 +109,8 @@ def entry_at(root: bytes | None, path: str, fetch: Fetch) -> Entry | None:
 def _entries(entry: Entry | None, fetch: Fetch) -> list[Entry]:
     if entry is None or entry.kind not in (SUBDIRECTORY, IN_PLACE):
         return []
-    return entries_in(entry.body) if entry.kind == IN_PLACE else entries_of(checked([entry.name], fetch)[entry.name])
+    return (
+        entries_in(entry.body)
+        if entry.kind == IN_PLACE
+        else entries_of(checked([entry.name], fetch)[entry.name])
+    )

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Said = Literal["running", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle", "restoring"]
+Said = Literal[
+    "running", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle", "restoring"
+]
 Line = Annotated[str, msgspec.Meta(max_length=20_000)]
 
 

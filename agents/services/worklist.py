@@ -70,14 +70,18 @@ def _refused(effect: Effect, instance: Instance, said: Answer) -> Answered | Non
         who = f"{effect.answered_by} said before you that {effect.name} {SAID[effect.answer]}."
         return Answered("lost", who, effect)
     if effect.state == Effect.State.BEGUN and _in_flight(effect, instance):
-        return Answered("in_flight", f"{effect.name} is still in flight; its end will say what it did.", effect)
+        return Answered(
+            "in_flight", f"{effect.name} is still in flight; its end will say what it did.", effect
+        )
     is_done = effect.state in (Effect.State.DONE, Effect.State.FAILED)
     if is_done != (said in OF_DONE):
         known = "is known to have ended" if is_done else "may have happened"
         choices = "accepted or again" if is_done else "happened or did_not"
         return Answered("wrong_answer", f"{effect.name} {known}: answer {choices}.", effect)
     if said == "again" and not effect.key:
-        return Answered("no_key", f"{effect.name} has no key: nothing holds it, and nothing repeats it.", effect)
+        return Answered(
+            "no_key", f"{effect.name} has no key: nothing holds it, and nothing repeats it.", effect
+        )
     return None
 
 

@@ -34,9 +34,7 @@ class Wanted:
     even_bad: bool = False
 
 
-def of_agent(
-    agent: Agent, instances: list[Instance], wanted: Wanted
-) -> list[tuple[Instance, Checkpoint]]:
+def of_agent(agent: Agent, instances: list[Instance], wanted: Wanted) -> list[tuple[Instance, Checkpoint]]:
     """Which instance goes back where: a checkpoint belongs to one; the last known good is each one's own."""
     if wanted.checkpoint != LAST_KNOWN_GOOD:
         target = _one(agent.pk, wanted)
@@ -126,7 +124,9 @@ def _refuse(target: Checkpoint, wanted: Wanted) -> None:
         raise Refused("damaged", f"It is damaged: {target.reason}.", "Choose another checkpoint.")
     if target.standing == Standing.BAD and not wanted.even_bad and not queries.undoes(target):
         why = f"{target.judged_by}: {target.reason}" if target.judged_by else target.reason
-        raise Refused("bad_checkpoint", f"It is bad ({why}).", "Say even_bad: true to go back to it all the same.")
+        raise Refused(
+            "bad_checkpoint", f"It is bad ({why}).", "Say even_bad: true to go back to it all the same."
+        )
 
 
 def scope_for(target: Checkpoint, wanted: Wanted) -> Scope:

@@ -1,7 +1,7 @@
 """*Wrong since here*: for the morning after, when nothing failed and everything was wrong.
 
-    the agent is paused, an incident says since when ─▶ checkpoints from there on are bad
-                                                     ─▶ last known good is before, effects since are the worklist
+the agent is paused, an incident says since when ─▶ checkpoints from there on are bad
+                                                 ─▶ last known good is before, effects since are the worklist
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def place_of(agent: Agent, named: str) -> Place | None:
 
 
 @transaction.atomic
-def wrong_since(*, actor: Actor, agent: Agent, place: Place, named: str, reason: str, now: dt.datetime) -> Reported:
+def wrong_since(
+    *, actor: Actor, agent: Agent, place: Place, named: str, reason: str, now: dt.datetime
+) -> Reported:
     """Pause it, say since when, and condemn what was taken from there on."""
     ordered = pauses.order(
         actor=actor,

@@ -22,7 +22,7 @@ from django.db import transaction
 
 from agents import announce
 from agents.models import Cause, Command, Instance, Kind
-from agents.services import commands, entries, epochs, incidents, pauses, settling
+from agents.services import entries, epochs, incidents, pauses, settling
 from agents.services import restoring as shown
 from agents.services.snapshots import text
 from checkpoints import blast, proving, queries, store
@@ -71,7 +71,9 @@ class EditsSaid(msgspec.Struct, frozen=True):
 class Unacceptable(Exception):
     """Not this process's to report, or not reportable now; `name` is for programs."""
 
-    def __init__(self, name: Literal["fenced", "taken", "not_taken", "overtaken", "unknown", "no_checkpoint"]) -> None:
+    def __init__(
+        self, name: Literal["fenced", "taken", "not_taken", "overtaken", "unknown", "no_checkpoint"]
+    ) -> None:
         super().__init__(name)
         self.name = name
 
@@ -182,6 +184,7 @@ def _judged(row: Rollback, target: Checkpoint, said: Said) -> Ended:
     scope = proving.scope_of(row.scope)
     there = None
     if scope.paths is not None:
+
         def fetch(names: list[bytes]) -> dict[bytes, bytes]:
             return store.fetch(target.project_id, names)
 

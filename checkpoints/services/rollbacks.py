@@ -11,7 +11,6 @@ withdrawn until a run takes it up. What the agent says of it is services/restori
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from checkpoints.models import Checkpoint, Rollback
 from checkpoints.proving import Scope
 from checkpoints.services import aiming
 from checkpoints.services.aiming import Wanted
+
 
 @dataclass(frozen=True)
 class Ordered:
