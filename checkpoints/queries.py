@@ -96,8 +96,8 @@ def last_known_good_of(
 def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
     """When what led to the incident began: the streak's first failure, or the hour's; else its opening.
 
-    What a human says is wrong since then comes before either. The streak is the failures since the last verdict `pass`; when it is shorter than the limit, the hour was
-    full, and its first failure counts.
+    What a human says is wrong since then comes before either. The streak is the failures since the last
+    verdict `pass`; when it is shorter than the limit, the hour was full, and its first failure counts.
     """
     reported = Report.objects.filter(incident=incident, agent_id=agent_id)
     since: dt.datetime | None = reported.order_by("since").values_list("since", flat=True).first()

@@ -23,7 +23,7 @@ from sickbay.tree.read import Damaged
 
 LOCK = 0x5BC4
 DEEPEST_CHAIN = 32
-UNREADABLE = (BadNode, pack.BadNode)
+UNREADABLE = BadNode
 
 COLUMNS = "hash, base, depth, enc, kind, items, length, plain, height, crc"
 AS_NODE = (

@@ -110,10 +110,10 @@ class Effect(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.BEGUN)
     begun_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
-    answer = models.CharField(max_length=8, choices=Answer, blank=True)
-    answered_by = models.CharField(max_length=200, blank=True)
+    answer = models.CharField(max_length=8, choices=Answer, blank=True, db_default="")
+    answered_by = models.CharField(max_length=200, blank=True, db_default="")
     answered_at = models.DateTimeField(null=True)
-    answer_reason = models.CharField(max_length=500, blank=True)
+    answer_reason = models.CharField(max_length=500, blank=True, db_default="")
 
     class Meta:
         indexes = [models.Index(fields=["instance", "-begun_at"], name="effects_newest")]

@@ -359,7 +359,7 @@ def _in_flight(state: State) -> str:
 
 def _status(instance: Instance, state: State, held: Pause | None) -> str:
     """What is shown: a pause that the server holds, or a blockage it sees, stands above the agent's word."""
-    if instance.restoring_since is not None or state.status == Status.RESTORING:
+    if instance.restoring_since is not None or state.status == "restoring":
         return Status.RESTORING
     if held is None:
         still = instance.status == Status.BLOCKED and instance.blocked_since and state.status != "idle"

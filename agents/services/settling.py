@@ -43,10 +43,10 @@ def refuse(command: Command, why: str, now: dt.datetime) -> bool:
     rows = Command.objects.filter(pk=command.pk, state__in=OPEN)
     if not rows.update(state=Command.State.REFUSED, done_at=now, why=text(why, 500)):
         return False
-    decided = Pause.objects.filter(pk=command.pause_id, state=PauseState.DECIDED)
+    decided = Pause.objects.filter(commands=command, state=PauseState.DECIDED)
     if not decided.update(state=PauseState.PAUSED):
         return False
-    incident = Incident.objects.get(pauses=command.pause_id)
+    incident = Incident.objects.get(pauses__commands=command)
     incidents.wait_again(incident)
     alerts.again(incident, f"{command.pk}-refused", now)
     return True

@@ -57,5 +57,5 @@ def _lost(row: Checkpoint) -> dict[str, Any]:
     return {"id": row.pk, "at": row.at, "label": row.label or None, "standing": row.standing}
 
 
-def _hex(name: bytes | None) -> str | None:
+def _hex(name: bytes | memoryview | None) -> str | None:
     return bytes(name).hex() if name is not None else None

@@ -20,7 +20,7 @@ from sickbay.tree.record import Record
 
 MOST_RECORDS = 50_000
 MOST_PLAIN = 128 * 1024 * 1024
-DELTAS = (record.DICTIONARY, record.COPIES)
+DELTAS = (pack.AGAINST, pack.SCRIPT)
 
 
 class Missing(Exception):
@@ -116,7 +116,7 @@ def _bases(project_id: int, records: list[Record], there: dict[bytes, Shape]) ->
 def _proven(one: Record, base: bytes | None) -> bytes:
     try:
         plain = pack.unpack(one.encoding, one.payload, one.plain_length, base, PLAIN_LIMIT)
-    except pack.BadNode as error:
+    except BadNode as error:
         raise BadNode(f"node {one.name.hex()[:12]}: {error}") from None
     if name_of(plain) != one.name:
         raise BadNode(f"node {one.name.hex()[:12]} has other bytes than its name says")

@@ -62,19 +62,7 @@ def of_incident(
 ) -> list[tuple[Instance, Checkpoint]]:
     """The same for the waiting pauses of an incident; nobody is left out in silence."""
     if wanted.checkpoint != LAST_KNOWN_GOOD:
-        by_agent = {pause.instance.agent_id for pause in waiting}
-        target = next((found for pk in sorted(by_agent) if (found := _known(pk, wanted.checkpoint))), None)
-        if target is None:
-            raise _not_there()
-        _refuse(target, wanted)
-        mine = [pause.instance for pause in waiting if pause.instance_id == target.instance_id]
-        if not mine:
-            raise Refused(
-                "other_instance",
-                f"This checkpoint is of the instance {target.instance.name}, which does not wait here.",
-                "Choose a checkpoint of an instance that waits, or last_known_good.",
-            )
-        return [(instance, target) for instance in mine]
+        return _of_one(waiting, wanted)
     found = []
     for pause in waiting:
         agent_id = pause.instance.agent_id
@@ -83,6 +71,23 @@ def of_incident(
             raise _no_good_one(f"{pause.instance.agent.name}, instance {pause.instance.name},")
         found.append((pause.instance, good))
     return found
+
+
+def _of_one(waiting: list[Pause], wanted: Wanted) -> list[tuple[Instance, Checkpoint]]:
+    """The pause whose instance took this checkpoint."""
+    ids = sorted({pause.instance.agent_id for pause in waiting})
+    target = next((found for pk in ids if (found := _known(pk, wanted.checkpoint)) is not None), None)
+    if target is None:
+        raise _not_there()
+    _refuse(target, wanted)
+    mine = [pause.instance for pause in waiting if pause.instance_id == target.instance_id]
+    if not mine:
+        raise Refused(
+            "other_instance",
+            f"This checkpoint is of the instance {target.instance.name}, which does not wait here.",
+            "Choose a checkpoint of an instance that waits, or last_known_good.",
+        )
+    return [(instance, target) for instance in mine]
 
 
 def waiting(incident: Incident, agents: Iterable[str] | None) -> list[Pause]:

@@ -70,7 +70,7 @@ def wrong_since(
         title=f"wrong since {place.since:%d %b %H:%M:%S} UTC: {reason}",
     )
     concerned = _concerned(agent, ordered)
-    instance = Instance.objects.filter(pk=place.instance_id).first()
+    instance = Instance.objects.filter(pk=place.instance_id or 0).first()
     for incident in concerned:
         Report.objects.create(
             agent=agent, incident=incident, instance=instance, since=place.since, named=text(named, 60),

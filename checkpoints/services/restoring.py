@@ -4,10 +4,10 @@
     applied     it is done, with the names of what is there now: *verified* only if they are the checkpoint's
     failed      nothing was changed, and why
 
-Each is a conditional update under the instance's lock; said twice, it has the same answer. A rollback that the
-agent makes by itself (a failed verdict, healing, `run.rollback()`) has its row made on sight, by its id. What
-ends a decision's pause is the receipt or the snapshot that follows, as with every decision; a receipt before
-the proof is refused. Whatever lies between the checkpoint and the rollback is condemned.
+Each is a conditional update under the instance's lock; said twice, it has the same answer. A rollback that
+the agent makes by itself (a failed verdict, healing, `run.rollback()`) has its row made on sight, by its id.
+What ends a decision's pause is the receipt or the snapshot that follows, as with every decision; a receipt
+before the proof is refused. Whatever lies between the checkpoint and the rollback is condemned.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _verified(row: Rollback, target: Checkpoint, now: dt.datetime) -> None:
     if not _covers(proving.scope_of(row.scope), target, row):
         return
     _reinstate(row, target)
-    before = Checkpoint.objects.filter(pk=row.before, instance=row.instance_id).first()
+    before = queries.of_agent(row.agent_id, row.before) if row.before else None
     until = before.at if before is not None else row.began_at or now
     lost = blast.between(row.instance_id, target.at, until)
     by = row.by if row.asked_by == Rollback.AskedBy.HUMAN else f"{row.by} ({row.asked_by})"

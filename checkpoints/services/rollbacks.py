@@ -127,7 +127,7 @@ def withdraw(*, actor: Actor, rollback: Rollback, reason: str, now: dt.datetime)
         if outcome.name != "withdrawn":
             raise aiming.Refused(outcome.name, outcome.sentence, "Pause the agent if it must not go on.")
         return outcome.sentence
-    waiting = Command.objects.filter(pk=rollback.command_id, state=Command.State.ORDERED)
+    waiting = Command.objects.filter(rollbacks=rollback, state=Command.State.ORDERED)
     why = text(f"withdrawn by {actor.name}", 500)
     if not waiting.update(state=Command.State.WITHDRAWN, done_at=now, why=why):
         fresh = queries.rollbacks().get(pk=rollback.pk)
@@ -141,7 +141,7 @@ def withdraw(*, actor: Actor, rollback: Rollback, reason: str, now: dt.datetime)
 
 
 def _refuse_in_the_way(instance: Instance, *, even_ordered: bool) -> None:
-    """One at a time. An order that nobody took up gives way to the decision of an incident, not to another."""
+    """One at a time. An order that nobody took up gives way to an incident's decision, not to another."""
     begun = (Rollback.State.ORDERED, Rollback.State.RESTORING)
     open_rows = queries.rollbacks().filter(
         instance=instance, state__in=begun, command__state__in=settling.OPEN
@@ -156,10 +156,10 @@ def _refuse_in_the_way(instance: Instance, *, even_ordered: bool) -> None:
         if row.stage == Rollback.State.ORDERED and even_ordered:
             raise aiming.Refused(
                 "lost",
-                f"{row.by} ordered a rollback first, at {row.ordered_at:%H:%M:%S}, and no run has taken it up.",
+                f"{row.by} was first, at {row.ordered_at:%H:%M:%S}: no run has taken that rollback up yet.",
                 "Withdraw that one first, if yours is to count.",
             )
-        Command.objects.filter(pk=row.command_id, state=Command.State.ORDERED).update(
+        Command.objects.filter(rollbacks=row, state=Command.State.ORDERED).update(
             state=Command.State.OVERTAKEN
         )
 
