@@ -222,6 +222,7 @@ def _told(instance: Instance, held: Pause | None, now: dt.datetime) -> dict[str,
 
 def _guidance(instance: Instance) -> str | None:
     """What the human said with the last decision, until the next one."""
-    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state=Command.State.WITHDRAWN)
+    void = (Command.State.WITHDRAWN, Command.State.REFUSED)
+    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state__in=void)
     last = said.order_by("-at").first()
     return (last.guidance or None) if last is not None else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from agents.models import Agent, AuditEntry, Command, Entry, Incident, Instance, Pause, Project, User
@@ -15,7 +15,7 @@ from checkpoints.models import Checkpoint, Rollback
 from checkpoints.proving import Scope
 from checkpoints.services import aiming, rollbacks
 from tests import builders
-from tests.builders import Wire, make_token
+from tests.builders import Wire
 from tests.domain import rolling
 from tests.domain.rolling import Desk, actor, decide, make_desk, names, order
 
@@ -57,49 +57,6 @@ def test_it_stands_in_the_timeline_and_in_the_log(project: Project, alice: User,
     assert (entry.outcome, entry.title) == ("verified", "Rolled back to “after refund”, verified")
     assert Entry.objects.filter(kind="command", name="rollback", outcome="ordered").count() == 1
     assert AuditEntry.objects.get(verb="rollback").saw["rollbacks"] == [str(row.pk)]
-
-
-@pytest.mark.parametrize("wrong", [{"memory": "ab" * 32}, {"memory": None}, {"workspace": "cd" * 32}])
-def test_other_hashes_are_a_failure_in_words(
-    project: Project, alice: User, desk: Desk, wrong: dict[str, Any]
-) -> None:
-    """Both names are said; nothing is condemned; the agent is held, because nobody knows its state."""
-    target, later = desk.take(1), desk.take(2)
-    (row,) = order(alice, project, target).rollbacks
-    Checkpoint.objects.filter(pk=target.pk).update(workspace=b"\7" * 32)
-    Rollback.objects.update(scope=Scope().plain())
-    desk.takes_up()
-    right = {"memory": rolling.hexed(target.memory), "workspace": "07" * 32}
-    answer = desk.tells(row, "applied", **{**right, **wrong})
-    assert (answer["state"], answer["verified"]) == ("failed", False)
-    said = next(iter(wrong.values()))
-    assert ("none" if said is None else said[:12]) in answer["why"] and "the checkpoint's is" in answer["why"]
-    later.refresh_from_db()
-    assert later.standing == "good" and Entry.objects.get(kind="rollback").outcome == "failed"
-    assert Incident.objects.get().cause == "detector" and Pause.objects.get().state in ("pausing", "paused")
-    assert Command.objects.get(kind="rollback").state == "refused"
-
-
-def test_said_twice_it_has_the_same_answer(project: Project, alice: User, desk: Desk) -> None:
-    """One entry, one ending, whatever a repeat brings."""
-    (row,) = order(alice, project, desk.take(1)).rollbacks
-    first = desk.applies(row)
-    assert desk.tells(row, "applied", **names(row)) == first
-    assert desk.tells(row, "applied", memory="ab" * 32) == first
-    assert desk.tells(row, "failed", why="no") == first
-    assert Entry.objects.filter(kind="rollback").count() == 1
-
-
-def test_a_receipt_before_the_proof_is_refused(project: Project, alice: User, desk: Desk) -> None:
-    """`done` alone lifts nothing, nor does a snapshot that says so."""
-    desk.take(1)
-    incident = desk.pauses()
-    decide(alice, incident)
-    command = desk.takes_up()
-    assert desk.wire.receipt(str(command.pk), "done").json()["error"] == "unproven"
-    settled = {"pause": command.payload["pause"], "command": str(command.pk), "verb": "rollback"}
-    desk.wire.post_events(state=builders.state("probation", settled=settled))
-    assert Pause.objects.get().state == "decided"
 
 
 def test_roll_back_and_resume_follows_to_running(project: Project, alice: User, desk: Desk) -> None:
@@ -158,37 +115,6 @@ def test_the_host_that_died_takes_it_up_when_it_next_starts(
     assert desk.tells(row, "applied", **names(row))["error"] == "fenced"
     assert again.tells(row, "applied", **names(row))["error"] == "taken"
     assert again.applies(row)["verified"]
-
-
-def test_what_is_in_its_way_is_named_and_it_stays_restoring(
-    project: Project, alice: User, desk: Desk
-) -> None:
-    """Snapshots do not change what is shown; the incident gets a new version."""
-    desk.take(1)
-    incident = desk.pauses()
-    decide(alice, incident)
-    (row,) = queries.rollbacks_of_incident(incident.pk)
-    desk.takes_up()
-    desk.tells(row, "restoring")
-    before = Incident.objects.get().version
-    desk.tells(row, "restoring", why="work/report.txt is a directory")
-    desk.wire.post_events(state=builders.state("paused"))
-    assert Agent.objects.get().status == "restoring" and Incident.objects.get().version > before
-    assert queries.rollbacks().get().why == "work/report.txt is a directory"
-    assert desk.tells(row, "applied", **names(row))["verified"]
-
-
-def test_an_outdated_or_other_writer_reports_nothing(project: Project, alice: User, desk: Desk) -> None:
-    """Fenced, not taken, another project's, unknown."""
-    (row,) = order(alice, project, desk.take(1)).rollbacks
-    assert desk.tells(row, "restoring")["error"] == "not_taken"
-    assert desk.tells(str(uuid.uuid4()), "restoring")["status"] == 404
-    foreign = make_desk(builders.make_project("elsewhere"))
-    assert foreign.tells(row, "restoring")["status"] == 404
-    newer = Wire(make_token(project))
-    newer.register()
-    assert desk.tells(row, "restoring")["error"] == "fenced"
-    assert queries.rollbacks().get().stage == "ordered"
 
 
 def test_what_nobody_took_up_is_withdrawn(project: Project, alice: User, desk: Desk) -> None:
@@ -324,35 +250,24 @@ def test_last_known_good_is_before_the_first_failure(project: Project, alice: Us
     assert queries.rollbacks().get().checkpoint == good.pk
 
 
-def test_the_agents_own_rollback_has_its_row_made_on_sight(project: Project, desk: Desk) -> None:
-    """By its id, once; who asked is kept; what lies between is condemned, too."""
-    target, later = desk.take(1), desk.take(2)
-    id = str(uuid.uuid4())
-    said = {"asked_by": "verdict", "checkpoint": str(target.pk), "reason": "the sum is wrong"}
-    assert desk.tells(id, "restoring", **said)["status"] == 200
-    answer = desk.tells(id, "applied", memory=rolling.hexed(target.memory), before=str(later.pk), **said)
-    assert answer["verified"] and desk.tells(id, "applied", **said) == answer
-    row = Rollback.objects.get()
-    assert (row.asked_by, row.by, row.condemned, row.command) == ("verdict", "refund-desk", 1, None)
-    assert Checkpoint.objects.get(pk=later.pk).judged_by == "refund-desk (verdict)"
-
-
-def test_its_own_rollback_to_what_is_not_here_yet_waits(project: Project, desk: Desk) -> None:
-    """409: the checkpoint comes first."""
-    said = {"asked_by": "agent", "checkpoint": str(uuid.uuid4())}
+def test_the_pages_show_every_stage(client: Client, project: Project, alice: User, desk: Desk) -> None:
+    """Ordered, restoring, failed, verified: the incident's, the agent's and the fleet's page stand."""
+    client.force_login(alice)
     desk.take(1)
-    assert desk.tells(str(uuid.uuid4()), "applied", **said)["error"] == "no_checkpoint"
-    assert not Rollback.objects.exists()
+    incident = desk.pauses()
 
+    def look(*words: bytes) -> None:
+        for path in (f"incidents/{incident.pk}/", "agents/refund-desk/", ""):
+            page = client.get(f"/p/main/{path}")
+            assert page.status_code == 200
+        assert all(word in client.get("/p/main/agents/refund-desk/").content for word in words)
 
-def test_a_narrower_scope_is_proven_within_it_and_condemns_nothing(
-    project: Project, alice: User, desk: Desk
-) -> None:
-    """The memory alone: the workspace may be whatever it is."""
-    target, later = desk.take(1), desk.take(2)
-    Checkpoint.objects.filter(pk=target.pk).update(workspace=b"\7" * 32)
-    (row,) = order(alice, project, target, scope=Scope(workspace=False)).rollbacks
-    desk.takes_up()
-    assert desk.tells(row, "applied", memory=names(row)["memory"], workspace="cd" * 32)["verified"]
-    later.refresh_from_db()
-    assert later.standing == "good"
+    for ending in ("failed", "applied"):
+        decide(alice, incident)
+        look(b"Paused")
+        row = queries.rollbacks_of_incident(incident.pk)[0]
+        desk.takes_up()
+        desk.tells(row, "restoring", why="something is in the way")
+        look(b"Restoring")
+        desk.tells(row, ending, **names(row))
+        look(b"Paused")
