@@ -62,6 +62,7 @@ class Registration(msgspec.Struct, frozen=True):
     every_s: Seconds | None = None
     grace_s: Seconds | None = None
     heal: bool = True
+    shared_workspace: bool = False
     beat: bool = True
     budget: Limits = Limits()
 
@@ -169,6 +170,7 @@ def _describe(agent: Agent, said: Registration, now: dt.datetime) -> None:
         runbook=text(said.runbook, 500),
         while_paused=text(said.while_paused, 500),
         heal=said.heal,
+        shared_workspace=said.shared_workspace,
         max_consecutive=said.budget.max_consecutive,
         max_hourly=said.budget.max_hourly,
         every_s=said.every_s,
@@ -221,6 +223,7 @@ def _told(instance: Instance, held: Pause | None, now: dt.datetime) -> dict[str,
 
 def _guidance(instance: Instance) -> str | None:
     """What the human said with the last decision, until the next one."""
-    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state=Command.State.WITHDRAWN)
+    void = (Command.State.WITHDRAWN, Command.State.REFUSED)
+    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state__in=void)
     last = said.order_by("-at").first()
     return (last.guidance or None) if last is not None else None
