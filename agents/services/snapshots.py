@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Said = Literal["running", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle"]
+Said = Literal[
+    "running", "restoring", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle"
+]  # fmt: skip
 Line = Annotated[str, msgspec.Meta(max_length=20_000)]
 
 

@@ -368,6 +368,11 @@ class Keeper:
         self._signal(f"a checkpoint was not accepted by the server and is kept aside: {why}", "warn")
         self.begin_anew()
 
+    def close(self) -> None:
+        if not self.home.is_forked:
+            self.packs.sync()
+            self.shelf.close()
+
     # — saying —
 
     def say(self, title: str) -> None:

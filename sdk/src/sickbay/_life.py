@@ -285,6 +285,8 @@ class Life:
         _living.discard(self)
         if hasattr(self, "link"):
             self.link.stop()
+        if hasattr(self, "keeper"):
+            self.keeper.close()
         if hasattr(self, "home"):
             self.home.close()
 

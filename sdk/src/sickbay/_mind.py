@@ -18,8 +18,8 @@ from sickbay._memory import Memory
 from sickbay.tree.faults import Unspeakable, faults_in
 
 SMALL = 64 * 1024  # bytes of a text that is looked at as a whole
-FEW = 32  # items: containers that have no more are looked at as a whole
-SHARES = 100  # of larger ones, one of so many parts each time
+FEW = 16  # items: containers that have twice as many are looked at as a whole
+SHARES = 200  # of larger ones, one of so many parts each time
 MOST_BOXES = 5_000
 BOXES = (dict, list)
 EDITED_AT_MOST = 10.0  # seconds that a snapshot waits for `editing()`

@@ -51,6 +51,7 @@ class Shelf:
         self._taken: dict[str, Taken] = {}
         self._counts: dict[str, tuple[int, int, float]] = {}  # what soaking needs; of this process alone
         self._lines = 0
+        self._fd = -1
         self._load()
 
     def add(self, taken: Taken, facts: Facts, now: float) -> None:
@@ -73,11 +74,14 @@ class Shelf:
     def soaked(self, facts: Facts, now: float) -> None:
         """Ten actions and ten minutes that went well prove what came before them."""
         with self._lock:
-            for id, (ok, failed, at) in list(self._counts.items()):
+            while self._counts:
+                id, (ok, failed, at) = next(iter(self._counts.items()))
                 taken = self._taken[id]
-                if failed != facts.ever_failed or taken.standing != UNPROVEN or taken.tainted:
-                    del self._counts[id]
-                elif facts.ever_ok - ok >= SOAK_ACTIONS and now - at >= SOAK_SECONDS:
+                may_soak = failed == facts.ever_failed and taken.standing == UNPROVEN and not taken.tainted
+                if may_soak and (facts.ever_ok - ok < SOAK_ACTIONS or now - at < SOAK_SECONDS):
+                    return  # those after it have waited for less
+                del self._counts[id]
+                if may_soak:
                     taken.standing = GOOD
                     self._append({"id": id, "standing": GOOD})
 
@@ -106,6 +110,11 @@ class Shelf:
                 None,
             )
 
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _line(self) -> list[Taken]:
         line: list[Taken] = []
         taken = next(reversed(self._taken.values()), None)
@@ -120,17 +129,16 @@ class Shelf:
             if self._lines > LONGEST:
                 self._rewrite()
                 return
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            fd = os.open(self._path, flags, 0o600)
-            try:
-                os.write(fd, dumps(line) + b"\n")
-            finally:
-                os.close(fd)
+            if self._fd < 0:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self._fd = os.open(self._path, flags, 0o600)
+            os.write(self._fd, dumps(line) + b"\n")
 
     def _rewrite(self) -> None:
         new = self._path.with_suffix(".new")
         new.write_bytes(b"".join(dumps(asdict(taken)) + b"\n" for taken in self._taken.values()))
         os.replace(new, self._path)
+        self.close()
         self._lines = len(self._taken)
 
     def _load(self) -> None:
