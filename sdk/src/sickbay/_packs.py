@@ -46,7 +46,7 @@ class Packs:
         self._lock = threading.Lock()
         self._unsynced: set[int] = set()
         self._sizes: dict[int, int] = {}
-        self._last = 0
+        self._last = self._total = 0
         self._found = False
 
     def waiting(self) -> list[int]:
@@ -59,17 +59,15 @@ class Packs:
     def size(self) -> int:
         with self._lock:
             self._find()
-            return sum(self._sizes.values())
+            return self._total
 
     def draft(self) -> Draft:
         """A new pack, to be filled and kept."""
         with self._lock:
             self._find()
-            room = self._limit - sum(self._sizes.values())
+            room = self._limit - self._total
             if room <= 0:
-                raise PacksFull(
-                    f"{sum(self._sizes.values()) // 10**6:,} MB of checkpoints wait for the server already"
-                )
+                raise PacksFull(f"{self._total // 10**6:,} MB of checkpoints wait for the server already")
             self._last += 1
             return Draft(self, self._last, room)
 
@@ -91,7 +89,7 @@ class Packs:
         with contextlib.suppress(OSError):
             path.rename(path.with_suffix(".aside")) if aside else path.unlink()
         with self._lock:
-            self._sizes.pop(number, None)
+            self._total -= self._sizes.pop(number, 0)
             self._unsynced.discard(number)
 
     def sync(self) -> None:
@@ -124,10 +122,12 @@ class Packs:
                 self._last = max(self._last, int(path.stem))
                 if path.suffix == ".pack":
                     self._sizes[int(path.stem)] = path.stat().st_size
+        self._total = sum(self._sizes.values())
 
     def _kept(self, number: int, size: int, *, synced: bool) -> None:
         with self._lock:
             self._sizes[number] = size
+            self._total += size
             if not synced:
                 self._unsynced.add(number)
 
