@@ -21,6 +21,7 @@ from sickbay._lines import dumps
 from sickbay.tree import record
 from sickbay.tree.node import PLAIN_LIMIT, BadNode, name_of
 from sickbay.tree.pack import PLAIN, ZSTD, unpack
+from sickbay.tree.record import Record
 
 if TYPE_CHECKING:
     from sickbay._keeper import Keeper
@@ -66,9 +67,10 @@ class Shipping:
         from sickbay._wire import Refused
 
         agent, _ = self._who()
+        whole = False
         for _ in range(ROUNDS):
             try:
-                rest = self._ahead(number, header["id"])
+                rest = self._ahead(number, header["id"], whole)
                 failpoint("upload:staged")
                 said = {**header, "sent_at": self._keeper.home.clock.wall()}
                 body = b"".join((dumps(said), b"\n", *rest))
@@ -78,16 +80,23 @@ class Shipping:
                 if refused.status not in REFUSED or refused.error in ("fenced", "not_found"):
                     raise
                 why = str(refused)
-                if refused.error != "missing_nodes" or not self._supplied(header["id"], refused.missing):
+                if refused.error != "missing_nodes":
                     break
+                if not self._supplied(header["id"], refused.missing):
+                    if whole:
+                        break
+                    whole = True  # a base is gone: what was encoded against it goes by itself
+            except LookupError as lost:
+                why = str(lost)
+                break
         self._set_aside(number, why)
         return None
 
-    def _ahead(self, number: int, upload: str) -> list[bytes]:
+    def _ahead(self, number: int, upload: str, whole: bool) -> list[bytes]:
         """What of a large pack is missing goes ahead; of a small one, all goes with the header."""
         bodies: list[bytes] = []
         size = 0
-        for one in self._packs.records(number):
+        for one in self._records(number, whole):
             bodies.append(record.write(one))
             size += len(bodies[-1])
             if size > SMALL:
@@ -96,9 +105,17 @@ class Shipping:
             return bodies
         names = [one.name for one in self._packs.records(number)]
         missing = self._missing(names)
-        wanted = (record.write(one) for one in self._packs.records(number) if one.name in missing)
+        wanted = (record.write(one) for one in self._records(number, whole) if one.name in missing)
         self._staged(upload, wanted)
         return []
+
+    def _records(self, number: int, whole: bool) -> Iterator[Record]:
+        """The records of a pack; `whole`: each encoded by itself, or LookupError."""
+        for one in self._packs.records(number):
+            found = self._nodes.whole(one.name) if whole and one.base else one
+            if found is None:
+                raise LookupError(f"node {one.name.hex()[:12]} needs one that nobody has any more")
+            yield found
 
     def _missing(self, names: list[bytes]) -> set[bytes]:
         agent, query = self._who()
@@ -118,14 +135,9 @@ class Shipping:
 
     def _supplied(self, upload: str, missing: list[str]) -> bool:
         """Send what the server lacks by itself; False when nobody has it any more."""
-        found = []
-        for name in map(bytes.fromhex, missing):
-            node = self._nodes.whole(name)
-            if node is None:
-                return False
-            found.append(record.write(node))
-        self._staged(upload, found)
-        return bool(found)
+        found = [self._nodes.whole(bytes.fromhex(name)) for name in missing]
+        self._staged(upload, [record.write(node) for node in found if node is not None])
+        return bool(found) and None not in found
 
     def _set_aside(self, number: int, why: str) -> None:
         log.error("sickbay: checkpoint %08d cannot be sent and is set aside: %s", number, why)
