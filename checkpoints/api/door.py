@@ -94,8 +94,11 @@ def take(request: wire.AgentRequest, agent: str) -> HttpResponse:
 @checkpoint_view
 @require_GET
 def newest(request: wire.AgentRequest, agent: str) -> HttpResponse:
-    """The newest usable one; entering a run resumes from it."""
-    return _told(queries.newest_usable(_instance(request, agent)))
+    """The newest usable one, which entering a run resumes from; or, when asked so, the newest good one."""
+    instance = epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
+    if request.GET.get("standing") == "good":
+        return _told(queries.last_known_good(instance.agent_id, instance_id=instance.pk))
+    return _told(queries.newest_usable(instance.pk))
 
 
 @checkpoint_view

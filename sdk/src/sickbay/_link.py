@@ -32,7 +32,9 @@ from sickbay._spool import Batch
 if TYPE_CHECKING:
     from sickbay._answers import Registered, Stored
     from sickbay._commands import Commands, Taken
+    from sickbay._keeper import Keeper
     from sickbay._listener import Listener
+    from sickbay._shipping import Shipping
     from sickbay._wire import Wire
 
 LONGEST_WAIT = 600.0
@@ -87,6 +89,7 @@ class Link:
         self._sender = Sender(home.spool, self._turn, Pacing())
         self._portion = Portion()
         self._aside = Aside(home.directory / "aside.ndjson")
+        self.shipping: Shipping | None = None
         self._wants: str | None = None
         self._answered = False
         self._run, self._started_at = uuid.uuid4().hex, home.clock.wall()
@@ -97,6 +100,19 @@ class Link:
         home.spool.wake = self._sender.nudge
 
     # What core calls
+
+    def carry(self, keeper: Keeper) -> None:
+        """Send this keeper's checkpoints, too; without a server, only make them safe."""
+        self._sender.packs = keeper.packs
+        if self._wire is not None:
+            from sickbay._shipping import Shipping
+
+            self.shipping = Shipping(self._wire, keeper, self.query)
+
+    @property
+    def reaches(self) -> Shipping | None:
+        """The way to the server's checkpoints, where the server has answered this process."""
+        return self.shipping if self._answered and not self._cut else None
 
     def start(self) -> None:
         """Start the threads, if they do not run; never waits."""
@@ -253,15 +269,16 @@ class Link:
             batch = self._portion.next(self.home.spool)
             standing = standing_of(state)
             if batch is None and standing == self._told:
-                return False
+                return self._ship()
             answer = self._send(batch, state)
+            if answer is None:
+                self._told = standing if batch is None else self._told
+                return True
+            self._told = standing
+            more = self._take(answer, batch)
+            return self._ship() or more
         except SickbayError as error:
             raise self._failed(error) from error
-        if answer is None:
-            self._told = standing if batch is None else self._told
-            return True
-        self._told = standing
-        return self._take(answer, batch)
 
     def _send(self, batch: Batch | None, state: dict[str, Any]) -> Stored | None:
         """The answer; None when the server refused just this, which was dealt with."""
@@ -319,6 +336,22 @@ class Link:
         if self._commands is not None and answer.commands_version > self._commands.after:
             self.look()
         return more
+
+    def _ship(self) -> bool:
+        """Send the oldest checkpoint that waits. Whether there are more."""
+        from sickbay._wire import Refused
+
+        shipping = self.reaches
+        if shipping is None or self.is_fenced:
+            return False
+        epoch = self._speaking_epoch
+        try:
+            return shipping.ship()
+        except Refused as refused:
+            if refused.error != "fenced":
+                raise
+            self._fenced(epoch)
+            return False
 
     def _failed(self, error: SickbayError) -> Failed:
         """Said once, then only when the reason changes: the agent goes on, the spool keeps."""

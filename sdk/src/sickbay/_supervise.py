@@ -70,6 +70,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
             failed(life, name, error, since)
             last = _said(error, ward)
             ledger.healing = life.heals
+            yield from ward.points.between_steps(last)
             if ledger.pause is None:
                 yield Rest(backoff(failures), rings)
             continue
@@ -79,6 +80,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
         failures = 0
         if ledger.pause is None:
             ledger.step_ended_well(name)
+            yield from ward.points.between_steps(None)
 
 
 def failed(life: Life, name: str, error: Exception, since: int) -> None:

@@ -1,0 +1,343 @@
+"""Going back: a rollback from the order to the proof, exactly once over any death.
+
+    before    the state just before is a checkpoint, so that going back can be undone
+    record    what is being done stands in the state file: from here on it is *restoring*
+    fetch     the memory's text is here before the first file is touched
+    files     the workspace, all of it or nothing, by its own journal                       (_restore)
+    memory    the same dict has other contents; secrets stay
+    proof     a new snapshot; its names must be those of the checkpoint; the server is told them
+    record    is gone; what comes after descends from the checkpoint
+
+Until the files' journal is written the old state is intact, and RestoreRefused says why nothing was done.
+After it nothing of the agent runs: RestoreUnfinished names what is in the way, a pause holds, and the next
+start or the next resume finishes what the record says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sickbay import _journal
+from sickbay._checkpoint import RolledBack
+from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
+from sickbay._failpoints import failpoint
+from sickbay._flow import Blocking, Flow
+from sickbay._guard import harmless, log
+from sickbay._ignore import DEFAULTS, Rules
+from sickbay._state import Pause
+
+if TYPE_CHECKING:
+    from sickbay._effects import Effects
+    from sickbay._home import Home
+    from sickbay._keeper import Keeper
+    from sickbay._ledger import Ledger
+    from sickbay._restore import Restored
+    from sickbay._shelf import Taken
+    from sickbay._shipping import Shipping
+    from sickbay._workspace import Snapshot
+
+
+@dataclass(slots=True)
+class Order:
+    """What to go back to. `rollback` and `command` are the server's; None when the agent goes by itself."""
+
+    checkpoint: str
+    memory: str | None
+    workspace: str | None
+    at: float = 0.0
+    by: str = ""
+    why: str = ""
+    rollback: str | None = None
+    command: str | None = None
+    scope: dict[str, Any] = field(default_factory=lambda: {"memory": True, "workspace": True, "paths": None})
+    before: str | None = None
+    label: str | None = None
+
+    @property
+    def wants_memory(self) -> bool:
+        return self.memory is not None and self.scope.get("memory") is not False
+
+    @property
+    def wants_files(self) -> bool:
+        return self.workspace is not None and self.scope.get("workspace") is not False
+
+
+class Returns:
+    """What one life does to go back. Its flows run where nothing else of the agent does."""
+
+    def __init__(
+        self, home: Home, keeper: Keeper, ledger: Ledger, shipping: Callable[[], Shipping | None], name: str
+    ) -> None:
+        self.keeper, self.ledger = keeper, ledger
+        self._home, self._shipping, self.name = home, shipping, name
+        self._data = home.state.data
+        self._effects: Effects = home.effects
+        self.flush: Callable[[], object] = lambda: None
+        self.put_memory = False  # this process has the memory that the record asked for
+        self.held_by = ""  # the pause that holds while one cannot go on
+
+    def begin(self, run: str) -> None:
+        """What happened while there was no run is this run's to know."""
+        told = self._data.rolled_back
+        if told is not None and not told.get("run"):
+            told["run"] = run
+
+    # — to where —
+
+    def target(self, to: str | None) -> Order:
+        """The order for a checkpoint, or for the last known good one; RestoreRefused when there is none."""
+        found = self.keeper.shelf.get(to)
+        if found is not None:
+            return self.order_of(found)
+        told = self._asked(to)
+        if told is not None:
+            return told
+        good = self.keeper.shelf.good() if to is None else []
+        if good:
+            return self.order_of(good[0])
+        what = f"checkpoint {to} is not known" if to else "no checkpoint is known to be good"
+        raise RestoreRefused(
+            f"nothing was rolled back: {what}, here or at the server",
+            what_to_do="choose one from the agent's page, or judge one good there",
+        )
+
+    def _asked(self, to: str | None) -> Order | None:
+        shipping = self._shipping()
+        if shipping is None:
+            return None
+        try:
+            self.flush()
+            told = shipping.one(to) if to else shipping.newest("good")
+        except (SickbayError, ValueError) as error:
+            log.debug("sickbay: %s", error)
+            return None
+        if told is None:
+            return None
+        return Order(told.id, told.memory, told.workspace, told.at, label=told.label)
+
+    @staticmethod
+    def order_of(taken: Taken) -> Order:
+        return Order(taken.id, taken.memory, taken.workspace, taken.at, label=taken.label)
+
+    # — the way —
+
+    def rolling(self, order: Order) -> Flow[RolledBack]:
+        """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds)."""
+        before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
+        order.before = before.id or None
+        self._data.restoring = asdict(order)
+        yield Blocking(self._home.state.save)
+        failpoint("rollback:recorded")
+        self.ledger.tell(True)
+        return (yield from self._carried(order, self.keeper.snapshot))
+
+    def finishing(self) -> Flow[RolledBack | None]:
+        """What an earlier process began; before anything else of the agent."""
+        record = self._data.restoring
+        if record is not None:
+            return (yield from self._carried(Order(**record), None, again=True))
+        if self.is_pending:
+            try:
+                yield Blocking(self._finished)
+            except RestoreUnfinished as stuck:
+                self.stuck(Order("", None, None), str(stuck))
+                raise
+        return None
+
+    def going_on(self, order: Order, *, files: bool) -> Flow[None]:
+        """Enter from a checkpoint: nothing is lost by it that this home has, so it is no rollback."""
+        text = yield Blocking(lambda: self._text(order))
+        if files:
+            yield Blocking(lambda: self._files(order, None))
+        if text is not None:
+            self._put(text)
+            yield Blocking(lambda: self.keeper.came_from(text, order.checkpoint))
+        self.keeper.parent = order.checkpoint
+
+    @property
+    def is_pending(self) -> bool:
+        workspace = self.keeper.workspace
+        return workspace is not None and _journal.is_pending(workspace.directory)
+
+    def _carried(self, order: Order, current: Snapshot | None, *, again: bool = False) -> Flow[RolledBack]:
+        self._report(order, "restoring")
+        try:
+            text = yield Blocking(lambda: self._text(order))
+            restored = yield Blocking(lambda: self._files(order, current))
+            failpoint("rollback:files")
+            self._put(text)
+        except RestoreUnfinished as stuck:
+            self.stuck(order, str(stuck))
+            raise
+        except (SickbayError, ValueError, OSError) as error:
+            # An earlier process may have put the files into place before it died.
+            if self.is_pending or (again and not isinstance(error, RestoreRefused)):
+                self.stuck(order, str(error))
+                raise RestoreUnfinished(f"the rollback cannot go on yet: {error}") from error
+            self._gave_up(order, str(error))
+            if isinstance(error, RestoreRefused):
+                raise
+            raise RestoreRefused(f"nothing was rolled back: {error}") from error
+        failpoint("rollback:memory")
+        return (yield from self._proven(order, text, restored))
+
+    def _text(self, order: Order) -> bytes | None:
+        from sickbay.tree.read import text_of
+
+        if not order.wants_memory or order.memory is None:
+            return None
+        here = self.keeper.text_at_hand(order.memory)
+        return here if here is not None else text_of(bytes.fromhex(order.memory), self._fetch())
+
+    def _files(self, order: Order, current: Snapshot | None) -> Restored | None:
+        from sickbay import _restore
+
+        workspace = self.keeper.workspace
+        if workspace is None or not order.wants_files or order.workspace is None:
+            return None
+        paths = order.scope.get("paths")
+        left = current.left if current is not None else {}
+        return _restore.restore(
+            workspace.directory,
+            bytes.fromhex(order.workspace),
+            self._fetch(),
+            id=order.rollback or order.checkpoint,
+            current=current.folder if current is not None else None,
+            rules=lambda text: _left_out(text, left),
+            scope=paths if paths else None,
+        )
+
+    def _put(self, text: bytes | None) -> None:
+        if text is None:
+            return
+        try:
+            self.keeper.mind.put(text)
+        except Exception as error:  # load() is the host's, and may raise anything
+            raise RestoreUnfinished(
+                f"the memory cannot be put back: {type(error).__name__}: {error}"
+            ) from error
+        self.put_memory = True
+
+    def _proven(self, order: Order, text: bytes | None, restored: Restored | None) -> Flow[RolledBack]:
+        keeper = self.keeper
+        if text is not None:
+            yield Blocking(lambda: keeper.came_from(text, order.checkpoint))
+        keeper.parent = order.checkpoint
+        keeper.facts.begin_anew()
+        after = yield from keeper.taking("rollback", self._label(order), sync=True, restored=True)
+        now = keeper.shelf.get(after.id)
+        memory = now.memory if now is not None and order.wants_memory else None
+        workspace = now.workspace if now is not None and order.wants_files else None
+        whole = not order.scope.get("paths")
+        is_proven = now is not None and (not order.wants_memory or memory == order.memory)
+        is_proven = is_proven and (not order.wants_files or not whole or workspace == order.workspace)
+        told = self._told(order, is_proven)
+        self._data.restoring = None
+        self._data.rolled_back = {**asdict(told), "rollback": order.rollback, "command": order.command}
+        self._data.rolled_back["run"] = self.ledger.run
+        yield Blocking(self._home.state.save)
+        failpoint("rollback:done")
+        kept = list(restored.kept) if restored is not None else []
+        yield Blocking(lambda: self._applied(order, memory, workspace, kept))
+        self.ledger.tell(True)
+        return told
+
+    def _label(self, order: Order) -> str:
+        return f"rolled back to {order.label or order.checkpoint[:8]}"[:200]
+
+    def _told(self, order: Order, is_proven: bool) -> RolledBack:
+        effects = [
+            {"name": e.name, "key": e.key, "input": e.input, "state": e.state, "at": e.at}
+            for e in self._effects.since(order.at)
+        ]
+        told = RolledBack(
+            order.before, order.checkpoint, order.by or self.name, order.why, self._home.clock.wall(), effects
+        )
+        why = f": {order.why}" if order.why else ""
+        title = f"{self._label(order)} by {told.by}{why}"
+        self._note("verified" if is_proven else "failed", order, title)
+        return told
+
+    # — what becomes of it —
+
+    def _applied(self, order: Order, memory: str | None, workspace: str | None, kept: list[str]) -> None:
+        if order.rollback is not None:
+            self.flush()
+        self._report(order, "applied", memory=memory, workspace=workspace, kept=kept[:1000])
+
+    def _gave_up(self, order: Order, why: str) -> None:
+        """Nothing was changed; the agent is where it was."""
+        self._data.restoring = None
+        self._home.state.save()
+        self._note("failed", order, f"not rolled back to {order.label or order.checkpoint[:8]}: {why}")
+        self._report(order, "failed", why=why)
+        self.ledger.tell(True)
+
+    def stuck(self, order: Order, why: str) -> None:
+        """The files are neither the old ones nor the new ones: nothing runs before they are."""
+        self._home.state.save()
+        pause = Pause(
+            id=_uuid(),
+            owner="detector",
+            cause=f"a rollback has begun and cannot go on yet: {why}",
+            at=self._home.clock.wall(),
+        )
+        if self.ledger.take(pause):
+            self.held_by = pause.id
+        self._report(order, "restoring", why=why)
+        self.ledger.tell(True)
+
+    @harmless(None)
+    def _note(self, outcome: str, order: Order, title: str) -> None:
+        line = {"kind": "rollback", "name": "rollback", "outcome": outcome, "title": title[:500]}
+        if order.rollback is not None:
+            line["kind"] = "command"  # the server writes the rollback's own line
+        self.ledger.note({**line, "checkpoint": order.checkpoint, "before": order.before, "by": order.by})
+
+    @harmless(None)
+    def _report(self, order: Order, state: str, **more: Any) -> None:
+        shipping = self._shipping()
+        if order.rollback is None or shipping is None:
+            return
+        body: dict[str, Any] = {"state": state, "memory": None, "workspace": None, "why": "", "kept": []}
+        before = order.before
+        try:
+            shipping.progress(order.rollback, {**body, **more, "before": before})
+        except SickbayError as error:
+            log.warning("sickbay: the progress of a rollback did not get through: %s", error)
+
+    def _finished(self) -> None:
+        from sickbay import _restore
+
+        workspace = self.keeper.workspace
+        if workspace is not None:
+            _restore.finish(workspace.directory, self._fetch())
+
+    def _fetch(self) -> Callable[[list[bytes]], dict[bytes, bytes]]:
+        shipping = self._shipping()
+        return self.keeper.nodes.fetch(shipping.fetch if shipping is not None else None)
+
+
+def _left_out(text: bytes, left: dict[str, str]) -> Callable[[bytes, os.stat_result], bool]:
+    """What snapshots leave out: by rules, and what the last one could not keep."""
+    rules = Rules([*(os.fsencode(rule) for rule in DEFAULTS), *text.split(b"\n")])
+
+    def leaves_out(path: bytes, found: os.stat_result) -> bool:
+        import stat
+
+        names = path.split(b"/")
+        above = [b"/".join(names[:n]) for n in range(1, len(names))]
+        if any(rules.ignores(folder, True) or os.fsdecode(folder) in left for folder in above):
+            return True
+        return os.fsdecode(path) in left or rules.ignores(path, stat.S_ISDIR(found.st_mode))
+
+    return leaves_out
+
+
+def _uuid() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
