@@ -52,7 +52,13 @@ def agent_of(base: Path, peer: Peer, **more: Any) -> Agent:
 
 def order(peer: Peer, id: str, **more: Any) -> dict[str, Any]:
     header = next(h for h in peer.depot.taken if h["id"] == uuid.UUID(id).hex)
-    payload = {"pause": None, "checkpoint": id, "rollback": str(uuid.uuid4()), "by": "alice", "reason": "look"}
+    payload = {
+        "pause": None,
+        "checkpoint": id,
+        "rollback": str(uuid.uuid4()),
+        "by": "alice",
+        "reason": "look",
+    }
     payload |= {"memory": header["manifest"]["memory"], "workspace": header["manifest"]["workspace"]}
     payload |= {"scope": {"memory": True, "workspace": True, "paths": None}, "goes_on": False}
     return peer.order_command("rollback", **{**payload, **more})
@@ -180,7 +186,9 @@ def test_memory_that_loads_itself(harness: Harness) -> None:
     """Memory.load is given what save said; one that raises leaves the agent restoring, and paused."""
     state: dict[str, Any] = {"n": 1}
     loaded: list[Any] = []
-    agent = harness.agent(memory=Memory(save=lambda: dict(state), load=lambda s: (loaded.append(s), state.update(s))))
+    agent = harness.agent(
+        memory=Memory(save=lambda: dict(state), load=lambda s: (loaded.append(s), state.update(s)))
+    )
     with agent.run() as run:
         id = run.checkpoint().id
         state["n"] = 2
@@ -225,7 +233,9 @@ def test_roll_back_and_resume(tmp_path: Path, peer: Peer) -> None:
         run.execute(breaks)
 
     def decide() -> None:
-        state = peer.until(lambda: next((h["state"] for h in peer.headers if h["state"]["status"] == "paused"), None), 30)
+        state = peer.until(
+            lambda: next((h["state"] for h in peer.headers if h["state"]["status"] == "paused"), None), 30
+        )
         first = peer.until(lambda: peer.depot.taken)[0]
         order(
             peer, str(uuid.UUID(first["id"])), pause=state["pause"]["id"], goes_on=True, guidance="slowly",
@@ -241,7 +251,9 @@ def test_roll_back_and_resume(tmp_path: Path, peer: Peer) -> None:
     assert went == [("slowly", 1, True)]
 
 
-def test_one_that_was_decided_while_nobody_ran_is_where_the_next_run_starts(tmp_path: Path, peer: Peer) -> None:
+def test_one_that_was_decided_while_nobody_ran_is_where_the_next_run_starts(
+    tmp_path: Path, peer: Peer
+) -> None:
     """Ordered for a paused agent that is to stay paused: its start goes back, and is still refused."""
     work = tmp_path / "work"
     agent = agent_of(tmp_path / "home", peer, memory={"n": 1}, workspace=work, heal=False)
@@ -263,7 +275,14 @@ def test_one_that_was_decided_while_nobody_ran_is_where_the_next_run_starts(tmp_
 
 @pytest.mark.parametrize(
     "point",
-    ["rollback:recorded", "restore:after_plan", "restore:put", "rollback:files", "rollback:memory", "rollback:done"],
+    [
+        "rollback:recorded",
+        "restore:after_plan",
+        "restore:put",
+        "rollback:files",
+        "rollback:memory",
+        "rollback:done",
+    ],
 )
 def test_killed_at_any_point_the_next_start_finishes(tmp_path: Path, point: str) -> None:
     """Memory and files are both those of the checkpoint, whichever instant the process died at."""

@@ -43,7 +43,9 @@ def agent_of(base: Path, peer: Peer, **more: Any) -> Agent:
 
 
 def packs(base: Path) -> list[str]:
-    return sorted(p.name for p in (base / "refund-desk" / "main" / "checkpoints").iterdir() if "index" not in p.name)
+    return sorted(
+        p.name for p in (base / "refund-desk" / "main" / "checkpoints").iterdir() if "index" not in p.name
+    )
 
 
 def test_what_was_taken_is_at_the_server_when_the_run_is_left(tmp_path: Path, peer: Peer) -> None:
