@@ -127,7 +127,7 @@ def test_without_what_it_needs_it_begins_and_says_so(harness: Harness, tmp_path:
 
 
 def test_what_cannot_be_finished_holds_the_agent_until_it_is(harness: Harness) -> None:
-    """load() raises half-way: paused and restoring; the next start finishes, lifts nothing a human holds, goes on."""
+    """load() raises half-way: paused and restoring; the next start finishes, and a human lets it go on."""
     state: dict[str, Any] = {"n": 1}
     broken = [True]
 
