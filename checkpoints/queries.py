@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
 
-from agents.models import Entry, Incident, Kind
-from checkpoints.models import Checkpoint, Standing
+from agents.models import Entry, Incident, Instance, Kind
+from checkpoints.models import Checkpoint, Dependencies, Report, Rollback, Standing
 
 BYTES = ("root_body", "root_base", "parent_root")
 USABLE = (Standing.GOOD, Standing.UNPROVEN)
@@ -64,14 +67,67 @@ def of_agent(agent_id: int, id: uuid.UUID) -> Checkpoint | None:
     return rows().filter(agent_id=agent_id, pk=id).first()
 
 
-def newest(instance_id: int) -> Checkpoint | None:
-    return rows().filter(instance_id=instance_id).order_by("-at", "-id").first()
-
-
-def newest_usable(instance_id: int) -> Checkpoint | None:
-    """What entering a run resumes from."""
-    found = rows().filter(instance_id=instance_id, standing__in=USABLE)
+def newest(beside: Checkpoint) -> Checkpoint | None:
+    """The newest of the same instance."""
+    found = rows().filter(agent_id=beside.agent_id, instance_id=beside.instance_id)
     return found.order_by("-at", "-id").first()
+
+
+def newest_usable(instance: Instance) -> Checkpoint | None:
+    """What entering a run resumes from."""
+    found = rows().filter(agent_id=instance.agent_id, instance_id=instance.pk, standing__in=USABLE)
+    return found.order_by("-at", "-id").first()
+
+
+class Earlier(NamedTuple):
+    """What a new checkpoint is compared with."""
+
+    same: Checkpoint | None
+    parent: Checkpoint | None
+    newest: Checkpoint | None
+
+
+def earlier(instance: Instance, id: uuid.UUID, parent: uuid.UUID | None) -> Earlier:
+    """In one query: the checkpoint of this id, whoever's; the parent, if it is the agent's; the newest."""
+    with connection.cursor() as cursor:
+        cursor.execute(_earlier(), [[id, parent], instance.agent_id, instance.pk])
+        found = [_built(row) for row in cursor.fetchall()]
+    same = next((one for one in found if one.pk == id), None)
+    mine = [one for one in found if one.agent_id == instance.agent_id]
+    own = [one for one in mine if one.instance_id == instance.pk and one.pk != id]
+    return Earlier(
+        same,
+        next((one for one in mine if one.pk == parent), None),
+        max(own, key=lambda one: (one.at, one.pk), default=None),
+    )
+
+
+def _fields(model: type[Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if field.attname not in BYTES]
+
+
+@cache
+def _earlier() -> str:
+    columns = [f'k."{field.column}"' for field in _fields(Checkpoint)]
+    columns += [f'd."{field.column}"' for field in _fields(Dependencies)]
+    rows = (
+        f"SELECT {', '.join(columns)} FROM checkpoints_checkpoint k"
+        " JOIN checkpoints_dependencies d ON d.id = k.dependencies_id"
+    )
+    newest = "WHERE k.agent_id = %s AND k.instance_id = %s ORDER BY k.at DESC LIMIT 1"
+    return f"{rows} WHERE k.id = ANY(%s) UNION ALL ({rows} {newest})"
+
+
+def _built(row: tuple[Any, ...]) -> Checkpoint:
+    width = len(_fields(Checkpoint))
+    names = [field.attname for field in _fields(Checkpoint)]
+    values = list(row[:width])
+    notes = names.index("notes")
+    values[notes] = json.loads(values[notes]) if values[notes] else None
+    found = Checkpoint.from_db(connection.alias, names, values)
+    by = [field.attname for field in _fields(Dependencies)]
+    found.dependencies = Dependencies.from_db(connection.alias, by, row[width:])
+    return found
 
 
 def last_known_good(
@@ -86,17 +142,23 @@ def last_known_good(
     return found.order_by("-at", "-id").first()
 
 
-def last_known_good_of(incident: Incident, agent_id: int) -> Checkpoint | None:
+def last_known_good_of(
+    incident: Incident, agent_id: int, instance_id: int | None = None
+) -> Checkpoint | None:
     """The newest good one of the agent before the incident's first failure."""
-    return last_known_good(agent_id, before=first_failure_at(incident, agent_id))
+    return last_known_good(agent_id, before=first_failure_at(incident, agent_id), instance_id=instance_id)
 
 
 def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
     """When what led to the incident began: the streak's first failure, or the hour's; else its opening.
 
-    The streak is the failures since the last verdict `pass`; when it is shorter than the limit, the hour was
-    full, and its first failure counts.
+    What a human says is wrong since then comes before either. The streak is the failures since the last
+    verdict `pass`; when it is shorter than the limit, the hour was full, and its first failure counts.
     """
+    reported = Report.objects.filter(incident=incident, agent_id=agent_id)
+    since: dt.datetime | None = reported.order_by("since").values_list("since", flat=True).first()
+    if since is not None:
+        return min(since, incident.opened_at)
     hour = Entry.objects.filter(
         agent_id=agent_id, at__lte=incident.opened_at, at__gt=incident.opened_at - HOUR
     ).order_by("-at", "-id")
@@ -107,3 +169,35 @@ def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
     if len(streak) < incident.agent.max_consecutive:
         streak = times
     return min(streak, default=incident.opened_at)
+
+
+def rollbacks() -> QuerySet[Rollback]:
+    """With what their `stage` asks for."""
+    return Rollback.objects.select_related("command", "instance", "agent")
+
+
+def rollback(project_id: int, id: uuid.UUID) -> Rollback | None:
+    return rollbacks().filter(project_id=project_id, pk=id).first()
+
+
+def rollbacks_of(
+    agent_id: int, *, before: Key | None = None, limit: int = 50, incident_id: int | None = None
+) -> list[Rollback]:
+    """The newest first; one more than `limit` tells that there is a next page."""
+    found = rollbacks().filter(agent_id=agent_id).order_by("-ordered_at", "-id")
+    if incident_id is not None:
+        found = found.filter(incident=incident_id)
+    if before is not None:
+        later = Q(ordered_at__lt=before.at) | Q(ordered_at=before.at, id__lt=before.id)
+        found = found.filter(later, ordered_at__lte=before.at)
+    return list(found[: limit + 1])
+
+
+def rollbacks_of_incident(incident_id: int) -> list[Rollback]:
+    """What its decisions ordered, the newest first: whoever follows the decision looks here."""
+    return list(rollbacks().filter(incident=incident_id).order_by("-ordered_at", "-id"))
+
+
+def undoes(checkpoint: Checkpoint) -> bool:
+    """Whether it was kept just before a rollback, so that going to it undoes that."""
+    return Rollback.objects.filter(agent_id=checkpoint.agent_id, before=checkpoint.pk).exists()

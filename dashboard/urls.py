@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard import health
-from dashboard.views import agent, audit, decide, fleet, home, incidents, targets, tokens, welcome
+from dashboard.views import agent, audit, decide, fleet, home, incidents, roll_back, targets, tokens, welcome
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
 from dashboard.views.theme import choose as choose_theme
@@ -24,6 +24,8 @@ in_project: list[URLPattern] = [
     path("agents/<str:name>/runs/", agent.runs, name="agent_runs"),
     path("agents/<str:name>/pause/", agent.pause, name="agent_pause"),
     path("agents/<str:name>/start/", agent.start, name="agent_start"),
+    path("agents/<str:name>/rollback/", roll_back.roll_back_agent, name="roll_back_agent"),
+    path("rollbacks/<uuid:id>/withdraw/", roll_back.withdraw_rollback, name="withdraw_rollback"),
     path("incidents/", incidents.incidents, name="incidents"),
     path("incidents/list/", incidents.incidents_list, name="incidents_list"),
     path("incidents/<int:pk>/", incidents.incident, name="incident"),
@@ -31,6 +33,7 @@ in_project: list[URLPattern] = [
     path("incidents/<int:pk>/bar/", incidents.incident_bar, name="incident_bar"),
     path("incidents/<int:pk>/acknowledge/", decide.acknowledge, name="acknowledge"),
     path("incidents/<int:pk>/resume/", decide.resume, name="resume"),
+    path("incidents/<int:pk>/rollback/", roll_back.roll_back_incident, name="roll_back_incident"),
     path("incidents/<int:pk>/stop/", decide.stop, name="stop"),
     path("incidents/<int:pk>/withdraw/", decide.withdraw, name="withdraw"),
     path("incidents/<int:pk>/start/", decide.start, name="start"),

@@ -22,6 +22,7 @@ CAUSES: dict[str, str] = {
     Cause.BLOCKED: "nothing but transient errors",
     Cause.EFFECT: "an effect may have happened",
     Cause.DETECTOR: "a detector fired",
+    Cause.REPORTED: "someone says it went wrong",
 }
 NEXT: dict[str, str] = {
     Outbox.About.OPENED: "Next: open it, read what broke, decide.",

@@ -126,6 +126,15 @@ def settle(incident_id: int, now: dt.datetime) -> None:
         close_applied(now, incident_id=incident_id)
 
 
+def wait_again(incident: Incident) -> None:
+    """A pause of it waits for a decision again: what was decided was taken back, or could not be done."""
+    if Pause.objects.filter(incident=incident, state__in=(PauseState.PAUSING, PauseState.PAUSED)).exists():
+        again = IncidentState.ACKNOWLEDGED if incident.acknowledged_at else IncidentState.OPEN
+        decided = Incident.objects.filter(pk=incident.pk, state=IncidentState.DECIDED)
+        decided.update(state=again, decided_at=None)
+    bump(incident.pk)
+
+
 def close_applied(now: dt.datetime, *, incident_id: int | None = None) -> int:
     """Applied incidents whose agents have proven themselves are closed."""
     applied = Incident.objects.filter(state=IncidentState.APPLIED)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from agents.api import wire
+from agents.models import Instance
 from agents.services import epochs, lines
 from agents.services.admission import NOT_FOUND, Refusal, unreadable, whole_number
 from checkpoints import queries, store
@@ -59,7 +60,7 @@ def checkpoint_view(
             raise Refusal(413, "too_much", f"This is more than is kept: {error}.", KEPT) from error
         except Damaged as error:
             raise Refusal(409, "damaged", f"{error}.", "Run manage.py verify on the server.") from error
-        except (BadNode, pack.BadNode) as error:
+        except BadNode as error:
             raise Refusal(422, "bad_node", f"This is no checkpoint: {error}.", KEPT) from error
 
     return wire.agent_view(guarded)
@@ -69,7 +70,7 @@ def checkpoint_view(
 @require_POST
 def missing(request: wire.AgentRequest, agent: str) -> HttpResponse:
     names = _names(wire.body_of(request), MOST_ASKED)
-    return wire.answer({"missing": [name.hex() for name in taking.missing(_writer(request, agent), names)]})
+    return wire.answer({"missing": [name.hex() for name in taking.missing(writer_of(request, agent), names)]})
 
 
 @checkpoint_view
@@ -77,7 +78,7 @@ def missing(request: wire.AgentRequest, agent: str) -> HttpResponse:
 def nodes(request: wire.AgentRequest, agent: str) -> HttpResponse:
     upload = _uuid(request.GET.get("upload", ""), "upload")
     records = admitting.records_in(wire.body_of(request))
-    stored = taking.stage(_writer(request, agent), upload=upload, records=records, now=timezone.now())
+    stored = taking.stage(writer_of(request, agent), upload=upload, records=records, now=timezone.now())
     return wire.answer({"stored": stored})
 
 
@@ -86,7 +87,7 @@ def nodes(request: wire.AgentRequest, agent: str) -> HttpResponse:
 def take(request: wire.AgentRequest, agent: str) -> HttpResponse:
     first, _, rest = wire.body_of(request).partition(b"\n")
     header, records = _header(first), admitting.records_in(rest)
-    found = taking.take(_writer(request, agent), header=header, records=records, now=timezone.now())
+    found = taking.take(writer_of(request, agent), header=header, records=records, now=timezone.now())
     return wire.answer({"id": str(found.pk), "standing": found.standing, "missing": []})
 
 
@@ -103,8 +104,7 @@ def newest(request: wire.AgentRequest, agent: str) -> HttpResponse:
 @checkpoint_view
 @require_GET
 def one(request: wire.AgentRequest, agent: str, id: uuid.UUID) -> HttpResponse:
-    instance = epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
-    return _told(queries.of_agent(instance.agent_id, id))
+    return _told(queries.of_agent(_instance(request, agent).agent_id, id))
 
 
 @checkpoint_view
@@ -157,13 +157,13 @@ def _missing(said: str, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _writer(request: wire.AgentRequest, agent: str) -> taking.Writer:
+def writer_of(request: wire.AgentRequest, agent: str) -> taking.Writer:
     epoch = whole_number(request.GET.get("epoch"))
     return taking.Writer(request.token.project_id, agent, request.GET.get("instance", "main"), epoch)
 
 
-def _instance(request: wire.AgentRequest, agent: str) -> int:
-    return epochs.find(request.token.project_id, agent, request.GET.get("instance", "main")).pk
+def _instance(request: wire.AgentRequest, agent: str) -> Instance:
+    return epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
 
 
 def _header(line: bytes) -> taking.Header:

@@ -16,39 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from checkpoints.diffs import aligning, pairing
+from checkpoints.diffs.items import Item, Path, Placed, items_of, pieces, root_item
+from checkpoints.diffs.items import kind as kind_of
 from checkpoints.diffs.loading import Comparing, Nodes, Rounds, TooMuch
 from sickbay.tree import node
-from sickbay.tree.node import Piece, name_of, pieces_of
+from sickbay.tree.node import Piece, pieces_of
 from sickbay.tree.read import Fetch
-from sickbay.tree.text import load, split_list, split_object
+from sickbay.tree.text import load
 
-Path = tuple[str | int, ...]
 MOST_BYTES = 64 * 1024 * 1024
 MOST_CHANGES = 5_000
-
-
-class Item(NamedTuple):
-    """A value of a list or an object: its text, or the piece that names its node."""
-
-    key: bytes
-    text: bytes
-    piece: Piece | None
-
-    @property
-    def mark(self) -> tuple[bytes, bytes]:
-        """The same for the same bytes."""
-        if self.piece is None:
-            return self.key, self.text
-        return self.key, self.piece.name or name_of(self.piece.text)
-
-    @property
-    def length(self) -> int:
-        return len(self.text) if self.piece is None else self.piece.length
-
-
-class Placed(NamedTuple):
-    place: int
-    item: Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,48 +39,68 @@ class Change:
     was: Path | None = None
 
 
+class Sizes(NamedTuple):
+    """How many values a container had and has that was looked into; `was` is its old path."""
+
+    was: Path
+    kind: bytes
+    old: int
+    new: int
+
+
 @dataclass(slots=True)
 class MemoryDiff:
-    """`complete` False: there is more than is shown."""
+    """`complete` False: there is more than is shown. `inside`: the items of lists that were looked into."""
 
     changes: list[Change] = field(default_factory=list)
+    sizes: dict[Path, Sizes] = field(default_factory=dict)
+    inside: dict[Path, Item] = field(default_factory=dict)
     complete: bool = True
     nodes: int = 0
 
 
 def compare(old: bytes | None, new: bytes | None, fetch: Fetch, *, most: int = MOST_BYTES) -> MemoryDiff:
     """The changes from one memory's tree to another's."""
-    diff = MemoryDiff()
-    if old == new:
-        return diff
-    comparing = _Memories(diff)
+    return compare_all([(old, new)], fetch, most=most)[0]
+
+
+def compare_all(
+    pairs: Iterable[tuple[bytes | None, bytes | None]], fetch: Fetch, *, most: int = MOST_BYTES
+) -> list[MemoryDiff]:
+    """The same for many pairs with as few questions as for one; `most` is for all of them."""
     rounds = Rounds(fetch, most)
-    comparing.rounds = rounds
-    rounds.add(comparing.roots(old, new))
+    comparing = [_Memories(rounds, *pair) for pair in pairs]
     try:
         rounds.run()
     except TooMuch:
-        diff.complete = False
-    diff.nodes = rounds.loaded
-    diff.changes = [change for _, change in sorted(comparing.found, key=lambda found: found[0])]
-    if len(diff.changes) > MOST_CHANGES:
-        diff.changes, diff.complete = diff.changes[:MOST_CHANGES], False
-    return diff
+        for one in comparing:
+            one.diff.complete = one.done
+    return [one.told() for one in comparing]
 
 
 class _Memories:
     """One comparison. `order` is a change's place in the document, so that rounds may finish in any order."""
 
-    rounds: Rounds
-
-    def __init__(self, diff: MemoryDiff) -> None:
-        self._diff = diff
+    def __init__(self, rounds: Rounds, old: bytes | None, new: bytes | None) -> None:
+        self.rounds, self.diff = rounds, MemoryDiff()
         self.found: list[tuple[tuple[int, ...], Change]] = []
+        self.done = old == new
+        if not self.done:
+            rounds.add(self.roots(old, new))
+
+    def told(self) -> MemoryDiff:
+        """What was found, in the order of the document."""
+        diff = self.diff
+        diff.nodes = self.rounds.loaded
+        diff.changes = [change for _, change in sorted(self.found, key=lambda found: found[0])]
+        if len(diff.changes) > MOST_CHANGES:
+            diff.changes, diff.complete = diff.changes[:MOST_CHANGES], False
+        return diff
 
     def roots(self, old: bytes | None, new: bytes | None) -> Comparing:
         nodes = yield [name for name in (old, new) if name is not None]
-        before = _root_item(nodes[old]) if old is not None else None
-        after = _root_item(nodes[new]) if new is not None else None
+        before = root_item(nodes[old]) if old is not None else None
+        after = root_item(nodes[new]) if new is not None else None
         self._value(before, after, (), (), ())
 
     def _say(self, order: tuple[int, ...], change: Change) -> None:
@@ -117,7 +114,7 @@ class _Memories:
         if old is None or new is None:
             op: Literal["add", "remove"] = "add" if old is None else "remove"
             self._say(order, Change(op, was if new is None else path, old, new))
-        elif _is_container(old) and _is_container(new):
+        elif old.is_container and new.is_container:
             self.rounds.add(self._containers(old, new, path, was, order))
         else:
             self._say(order, Change("change", path, old, new, moved))
@@ -125,14 +122,16 @@ class _Memories:
     def _containers(self, old: Item, new: Item, path: Path, was: Path, order: tuple[int, ...]) -> Comparing:
         named = [item.piece.name for item in (old, new) if item.piece is not None and item.piece.name]
         nodes = (yield named) if named else {}
-        kind = _kind(new, nodes)
-        if _kind(old, nodes) != kind:
+        kind = kind_of(new, nodes)
+        if kind_of(old, nodes) != kind:
             self._say(order, Change("change", path, old, new, was if was != path else None))
             return
-        sides = [_pieces(old, nodes), _pieces(new, nodes)]
+        sides = [pieces(old, nodes), pieces(new, nodes)]
         while names := _closed_apart(*sides):
             nodes = yield names
             sides = [_opened(pieces, nodes) for pieces in sides]
+        counts = [node.items_in(side) for side in sides]
+        self.diff.sizes[path] = Sizes(was, kind, *counts)
         gaps = list(aligning.gaps(_marks(sides[0]), _marks(sides[1])))
         lost = [piece for gap in gaps for piece in sides[0][gap.old_start : gap.old_end]]
         come = [piece for gap in gaps for piece in sides[1][gap.new_start : gap.new_end]]
@@ -182,6 +181,8 @@ class _Memories:
                     assert before is not None
                     self._value(before.item, None, path, (*was, before.place), (*order, before.place))
                 else:
+                    if before and before.item.is_container and after.item.is_container:
+                        self.diff.inside[(*path, after.place)] = after.item
                     self._value(
                         before.item if before else None,
                         after.item,
@@ -209,43 +210,6 @@ class _Memories:
                     )
                     self._say((*order, placed.place), change)
         return moved
-
-
-def _root_item(plain: bytes) -> Item:
-    """The root as an item: a container in place, or the text of a scalar."""
-    if plain[:2] == node.LIST_LEAF:
-        return Item(b"", plain[2:], None)
-    return Item(b"", b"", Piece(node.INLINE, 1, 0, text=plain))
-
-
-def _is_container(item: Item) -> bool:
-    if item.piece is None:
-        return item.text[:1] in (b"[", b"{")
-    return item.piece.tag != node.BLOB
-
-
-def _plain(item: Item, nodes: Nodes) -> bytes:
-    """The bytes of a container that is a node."""
-    assert item.piece is not None
-    return nodes[item.piece.name] if item.piece.name else item.piece.text
-
-
-def _kind(item: Item, nodes: Nodes) -> bytes:
-    return item.text[:1] if item.piece is None else _plain(item, nodes)[1:2]
-
-
-def _pieces(item: Item, nodes: Nodes) -> list[Piece]:
-    if item.piece is not None:
-        return pieces_of(_plain(item, nodes))
-    items = _split(item.text)
-    inner = item.text[1:-1]
-    return [Piece(node.RUN, len(items), len(inner), text=inner)] if items else []
-
-
-def _split(text: bytes) -> list[Item]:
-    if text[:1] == b"{":
-        return [Item(key, value, None) for key, value in split_object(text)]
-    return [Item(b"", value, None) for value in split_list(text)]
 
 
 def _closed_apart(old: list[Piece], new: list[Piece]) -> list[bytes]:
@@ -287,17 +251,8 @@ def _placed(
 
 def _items(pieces: list[Piece], start: int, end: int, nodes: Nodes, kind: bytes) -> list[Placed]:
     index = sum(piece.items for piece in pieces[:start])
-    items = [item for piece in pieces[start:end] for item in _items_of(piece, nodes, kind)]
+    items = [item for piece in pieces[start:end] for item in items_of(piece, nodes, kind)]
     return [Placed(index + n, item) for n, item in enumerate(items)]
-
-
-def _items_of(piece: Piece, nodes: Nodes, kind: bytes) -> list[Item]:
-    if piece.tag == node.NODE:
-        return [item for inner in pieces_of(nodes[piece.name]) for item in _items_of(inner, nodes, kind)]
-    if piece.tag not in (node.RUN, node.LEAF):
-        return [Item(piece.key, b"", piece)]
-    text = piece.text if piece.tag == node.RUN else nodes[piece.name][2:]
-    return _split(b"{" + text + b"}" if kind == b"{" else b"[" + text + b"]")
 
 
 def _in_order(numbers: list[int]) -> list[int]:

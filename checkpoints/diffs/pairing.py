@@ -7,12 +7,9 @@ removed and one added. Pairs keep the order of both sides.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from checkpoints.diffs.items import Item, Placed
 from sickbay.tree.text import split_object
-
-if TYPE_CHECKING:
-    from checkpoints.diffs.memory import Item, Placed
 
 MOST = 2_500  # combinations that are judged
 ALIKE = 0.34

@@ -7,6 +7,7 @@ them; whoever shows them makes them safe first.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,29 +50,34 @@ class WorkspaceDiff:
 
 def compare(old: bytes | None, new: bytes | None, fetch: Fetch, *, most: int = MOST_BYTES) -> WorkspaceDiff:
     """The changes from one workspace's tree to another's, by path."""
-    if old == new:
-        return WorkspaceDiff()
-    comparing = _Workspaces(Rounds(fetch, most))
-    diff = WorkspaceDiff(complete=comparing.run(old, new))
-    diff.changes = sorted(_renamed(comparing.found), key=lambda change: change.path)
-    if len(diff.changes) > MOST_CHANGES:
-        diff.changes, diff.complete = diff.changes[:MOST_CHANGES], False
-    return diff
+    return compare_all([(old, new)], fetch, most=most)[0]
+
+
+def compare_all(
+    pairs: Iterable[tuple[bytes | None, bytes | None]], fetch: Fetch, *, most: int = MOST_BYTES
+) -> list[WorkspaceDiff]:
+    """The same for many pairs with as few questions as for one; `most` is for all of them."""
+    rounds = Rounds(fetch, most)
+    comparing = [_Workspaces(rounds, *pair) for pair in pairs]
+    complete = True
+    try:
+        rounds.run()
+    except TooMuch:
+        complete = False
+    return [one.told(complete=complete or one.done) for one in comparing]
 
 
 class _Workspaces:
-    def __init__(self, rounds: Rounds) -> None:
+    def __init__(self, rounds: Rounds, old: bytes | None, new: bytes | None) -> None:
         self._rounds = rounds
         self.found: list[FileChange] = []
+        self.done = old == new
+        if not self.done:
+            rounds.add(self._directories(_root(old), _root(new), b""))
 
-    def run(self, old: bytes | None, new: bytes | None) -> bool:
-        """Whether everything could be compared."""
-        self._rounds.add(self._directories(_root(old), _root(new), b""))
-        try:
-            self._rounds.run()
-        except TooMuch:
-            return False
-        return True
+    def told(self, *, complete: bool) -> WorkspaceDiff:
+        changes = sorted(_renamed(self.found), key=lambda change: change.path)
+        return WorkspaceDiff(changes[:MOST_CHANGES], complete and len(changes) <= MOST_CHANGES)
 
     def _directories(self, old: Entry | None, new: Entry | None, path: bytes) -> Comparing:
         """Either may be missing: then all below the other was added or removed."""

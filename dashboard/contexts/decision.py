@@ -28,6 +28,12 @@ REASONS = {
         ("false alarm", "False alarm"),
         ("try once more", "Try once more"),
     ],
+    "rollback": [
+        ("went wrong since", "Went wrong since"),
+        ("corrupt state", "Corrupt state"),
+        ("known bug", "Known bug"),
+        ("try once more", "Try once more"),
+    ],
     "stop": [
         ("does harm", "Does harm"),
         ("needs a fix", "Needs a fix"),

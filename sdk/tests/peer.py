@@ -214,7 +214,7 @@ class Door(BaseHTTPRequestHandler):
         peer = self.peer
         with peer.changed:
             peer.registers.append(body)
-            refused = peer.pause is not None
+            refused = peer.pause is not None and body["wants"] != "join"
             peer.epoch += not refused
             epoch = None if refused else peer.epoch
             peer.changed.notify_all()

@@ -242,6 +242,7 @@ class Life:
             self.ledger.note({"kind": "signal", "name": "home", "level": "warn", "title": note[:500]})
         self.ledger.note({"kind": "run", "name": "started", "at": at, "title": "started"})
         self.link.start()
+        self.link.joins()
         self.link.nudge(True)
 
     # — leaving —

@@ -145,6 +145,11 @@ class Link:
         answer: Registered = job.result
         return answer
 
+    def joins(self) -> None:
+        """The run has begun, with or without a server: it asks for its epoch under a pause, too."""
+        if self._wants is not None:
+            self._wants = "join"
+
     def adopt(self, run: str, started_at: float) -> None:
         """Speak for a run that began without a server and is over; register comes next."""
         self._run, self._started_at = run, started_at
@@ -243,7 +248,8 @@ class Link:
         """Not while a refused start waits: it has no run, and asks again once its pause is lifted."""
         if self._wants is None or self.epoch is not None:
             return False
-        return not self._answered or (self._wants == "run" and self._state.get("pause") is None)
+        is_free = self._wants == "run" and self._state.get("pause") is None
+        return not self._answered or is_free or self._wants == "join"
 
     def _told_pace(self, beat_s: float, reconnect_max_s: float) -> None:
         self._sender.pacing.told(reconnect_max_s)
