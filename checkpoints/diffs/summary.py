@@ -44,7 +44,11 @@ def of(memory: MemoryDiff, workspace: WorkspaceDiff) -> Summary:
         seen.add(place)
         counts[word] += 1
     return Summary(
-        **counts,
+        counts["added"],
+        counts["removed"],
+        counts["changed"],
+        counts["moved"],
+        counts["values"],
         files=len(workspace.changes),
         complete=memory.complete and workspace.complete,
         first=next(filter(None, map(_told, memory.changes)), ("", "", "")),

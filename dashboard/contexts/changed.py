@@ -35,7 +35,10 @@ def rough(old: Checkpoint, new: Checkpoint) -> str:
 
 
 def _messages(found: Summary) -> list[str]:
-    counts = [phrasing.signed(found.added) if found.added else "", phrasing.signed(-found.removed) if found.removed else ""]
+    counts = [
+        phrasing.signed(found.added) if found.added else "",
+        phrasing.signed(-found.removed) if found.removed else "",
+    ]
     signed = " ".join(filter(None, counts))
     parts = []
     if signed:

@@ -76,7 +76,7 @@ def region(agent: Agent, asked: Asked, actor: Actor, now: datetime, *, look: boo
     if look:
         compared.summaries(agent.project_id, pairs)
     drawn, lanes = gutter.strands(
-        [(one.pk.hex, one.parent.hex if one.parent in parents else None) for one in found],
+        [(one.pk.hex, one.parent.hex if one.parent and one.parent in parents else None) for one in found],
         [lane or None for lane in asked.lanes],
     )
     rows = _rows(agent, asked, found, parents, drawn, now)
