@@ -76,7 +76,11 @@ class Taker:
         return self.post("nodes/", b"".join(map(record.write, records)), upload=upload)
 
     def post(self, path: str, body: bytes, **query: str) -> HttpResponse:
-        who = {"instance": self.wire.instance, "epoch": str(self.wire.epoch or 0), "process": self.wire.process}
+        who = {
+            "instance": self.wire.instance,
+            "epoch": str(self.wire.epoch or 0),
+            "process": self.wire.process,
+        }
         asked = "&".join(f"{key}={value}" for key, value in {**who, **query}.items())
         return self.wire.post(f"{BASE.format(self.wire.agent)}{path}?{asked}", body)
 

@@ -280,7 +280,9 @@ def test_declared_sizes_are_judged_before_anything_is_unpacked(taker: Taker) -> 
     assert taker.stage(upload, [huge._replace(plain_length=5)]).status_code == 422
 
 
-@pytest.mark.parametrize("plain", [b"T[1, 2", b"T[", b"T[1.0e5", b'T{"a":1,"a":2', b"C[\x00\x02\x011", b"K {}"])
+@pytest.mark.parametrize(
+    "plain", [b"T[1, 2", b"T[", b"T[1.0e5", b'T{"a":1,"a":2', b"C[\x00\x02\x011", b"K {}"]
+)
 def test_text_that_is_not_canonical_is_refused(taker: Taker, plain: bytes) -> None:
     """A name stands for one spelling; manifests are made here."""
     from sickbay.tree.node import name_of
