@@ -46,7 +46,7 @@ def test_thinning_keeps_one_in_each_stretch() -> None:
     kept = thinning.left_by_age(seen, thinning.DEFAULT, NOW)
     assert set(range(60)) <= kept
     day = [n for n in kept if isinstance(n, int) and 60 <= n < 1440]
-    assert len(day) in (138, 139) and all(n % 7 == 0 for n in day[1:-1])
+    assert len(day) in (138, 139) and all(n % 7 == 0 for n in sorted(day)[1:-1])
     assert len(kept) - 60 - len(day) in (24, 25)
     assert thinning.left_by_age([one for one in seen if one.id in kept], thinning.DEFAULT, NOW) == kept
 
@@ -85,7 +85,7 @@ def test_dropping_one_hurts_no_other(taker: Taker, project: Project) -> None:
     done = retention.retain(project, timezone.now())
     left = list(Checkpoint.objects.order_by("at"))
     assert {found[0].pk, found[7].pk, found[24].pk} == {one.pk for one in left}  # last good, pinned, newest
-    assert done.dropped == 22 and done.kept["pinned"] == 1 and done.kept["last good"] == 1
+    assert done.dropped == 22 and done.kept == {"by age": 1, "pinned": 1, "newest": 1}
     by_id = {one.pk: text for one, text in zip(found, texts, strict=True)}
     assert [read_back(one) for one in left] == [by_id[one.pk] for one in left]
     assert [one.parent for one in left] == [None, left[0].pk, left[1].pk]
@@ -142,7 +142,7 @@ def test_an_upload_under_way_keeps_its_nodes_for_an_hour(taker: Taker, project: 
 
 @pytest.mark.django_db(transaction=True)
 def test_no_upload_loses_a_node_to_a_sweep(taker: Taker, project: Project) -> None:
-    """Uploads that come back to nodes that are just being swept, while another connection drops and sweeps."""
+    """Uploads that come back to nodes that are being swept, while another connection drops and sweeps."""
     rng = random.Random(9)
     memories = [{"messages": [memory_of(n, rng) for n in range(3)], "which": which} for which in range(4)]
     agent = Agent.objects.get()
