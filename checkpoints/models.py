@@ -154,7 +154,6 @@ class Checkpoint(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["agent", "at"], name="checkpoints_newest"),
-            models.Index(fields=["instance", "at"], name="checkpoints_of_instance"),
             models.Index(fields=["at"], name="checkpoints_soaking", condition=models.Q(soaks=True)),
             HashIndex(fields=["memory"], name="checkpoints_roots"),
         ]

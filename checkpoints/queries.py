@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
 
-from agents.models import Entry, Incident, Kind
-from checkpoints.models import Checkpoint, Standing
+from agents.models import Entry, Incident, Instance, Kind
+from checkpoints.models import Checkpoint, Dependencies, Standing
 
 BYTES = ("root_body", "root_base", "parent_root")
 USABLE = (Standing.GOOD, Standing.UNPROVEN)
@@ -64,14 +67,61 @@ def of_agent(agent_id: int, id: uuid.UUID) -> Checkpoint | None:
     return rows().filter(agent_id=agent_id, pk=id).first()
 
 
-def newest(instance_id: int) -> Checkpoint | None:
-    return rows().filter(instance_id=instance_id).order_by("-at", "-id").first()
-
-
-def newest_usable(instance_id: int) -> Checkpoint | None:
+def newest_usable(instance: Instance) -> Checkpoint | None:
     """What entering a run resumes from."""
-    found = rows().filter(instance_id=instance_id, standing__in=USABLE)
+    found = rows().filter(agent_id=instance.agent_id, instance_id=instance.pk, standing__in=USABLE)
     return found.order_by("-at", "-id").first()
+
+
+class Earlier(NamedTuple):
+    """What a new checkpoint is compared with."""
+
+    same: Checkpoint | None
+    parent: Checkpoint | None
+    newest: Checkpoint | None
+
+
+def earlier(instance: Instance, id: uuid.UUID, parent: uuid.UUID | None) -> Earlier:
+    """In one query: the checkpoint of this id, whoever's; the parent, if it is the agent's; the newest."""
+    with connection.cursor() as cursor:
+        cursor.execute(_earlier(), [[id, parent], instance.agent_id, instance.pk])
+        found = [_built(row) for row in cursor.fetchall()]
+    same = next((one for one in found if one.pk == id), None)
+    mine = [one for one in found if one.agent_id == instance.agent_id]
+    own = [one for one in mine if one.instance_id == instance.pk and one.pk != id]
+    return Earlier(
+        same,
+        next((one for one in mine if one.pk == parent), None),
+        max(own, key=lambda one: (one.at, one.pk), default=None),
+    )
+
+
+def _fields(model: type[Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if field.attname not in BYTES]
+
+
+@cache
+def _earlier() -> str:
+    columns = [f'k."{field.column}"' for field in _fields(Checkpoint)]
+    columns += [f'd."{field.column}"' for field in _fields(Dependencies)]
+    rows = (
+        f"SELECT {', '.join(columns)} FROM checkpoints_checkpoint k"
+        " JOIN checkpoints_dependencies d ON d.id = k.dependencies_id"
+    )
+    newest = "WHERE k.agent_id = %s AND k.instance_id = %s ORDER BY k.at DESC LIMIT 1"
+    return f"{rows} WHERE k.id = ANY(%s) UNION ALL ({rows} {newest})"
+
+
+def _built(row: tuple[Any, ...]) -> Checkpoint:
+    width = len(_fields(Checkpoint))
+    names = [field.attname for field in _fields(Checkpoint)]
+    values = list(row[:width])
+    notes = names.index("notes")
+    values[notes] = json.loads(values[notes]) if values[notes] else None
+    found = Checkpoint.from_db(connection.alias, names, values)
+    by = [field.attname for field in _fields(Dependencies)]
+    found.dependencies = Dependencies.from_db(connection.alias, by, row[width:])
+    return found
 
 
 def last_known_good(

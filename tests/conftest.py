@@ -54,7 +54,7 @@ def flush_everything() -> Iterator[None]:
     def execute_sql_flush(operations: DatabaseOperations, sql_list: list[str]) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("ALTER TABLE agents_auditentry DISABLE TRIGGER agents_audit_no_truncate")
-            for sql in ["TRUNCATE agents_entry", *sql_list]:
+            for sql in ["TRUNCATE agents_entry, checkpoints_node", *sql_list]:
                 cursor.execute(sql)
             cursor.execute("ALTER TABLE agents_auditentry ENABLE TRIGGER agents_audit_no_truncate")
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from agents.api import wire
+from agents.models import Instance
 from agents.services import epochs, lines
 from agents.services.admission import NOT_FOUND, Refusal, unreadable, whole_number
 from checkpoints import queries, store
@@ -100,8 +101,7 @@ def newest(request: wire.AgentRequest, agent: str) -> HttpResponse:
 @checkpoint_view
 @require_GET
 def one(request: wire.AgentRequest, agent: str, id: uuid.UUID) -> HttpResponse:
-    instance = epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
-    return _told(queries.of_agent(instance.agent_id, id))
+    return _told(queries.of_agent(_instance(request, agent).agent_id, id))
 
 
 @checkpoint_view
@@ -159,8 +159,8 @@ def _writer(request: wire.AgentRequest, agent: str) -> taking.Writer:
     return taking.Writer(request.token.project_id, agent, request.GET.get("instance", "main"), epoch)
 
 
-def _instance(request: wire.AgentRequest, agent: str) -> int:
-    return epochs.find(request.token.project_id, agent, request.GET.get("instance", "main")).pk
+def _instance(request: wire.AgentRequest, agent: str) -> Instance:
+    return epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
 
 
 def _header(line: bytes) -> taking.Header:

@@ -12,17 +12,11 @@ from pydantic import Field
 from agents.api.schema import Input, Reason
 
 
-class VerdictsOut(Schema):
-    passed: int = Field(alias="pass", serialization_alias="pass")
-    failed: int = Field(alias="fail", serialization_alias="fail")
-    unknown: int
-
-
 class FactsOut(Schema):
     """What happened since the checkpoint before."""
 
     failing: bool = Field(description="A counted failure was open.")
-    verdicts: VerdictsOut
+    verdicts: dict[str, int] = Field(description="pass, fail, unknown.")
     actions: int = Field(description="Actions that went well.")
     unverified: int = Field(description="Those of them without verify=.")
     checks: int = Field(description="State checks that passed.")

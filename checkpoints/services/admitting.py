@@ -20,7 +20,7 @@ from sickbay.tree.record import Record
 
 MOST_RECORDS = 50_000
 MOST_PLAIN = 128 * 1024 * 1024
-DELTAS = (record.DICTIONARY, record.COPIES)
+WORTH = 2
 
 
 class Missing(Exception):
@@ -34,12 +34,14 @@ class Missing(Exception):
 class Admitted(NamedTuple):
     """What may be stored: nodes, and apart from them the root of the memory, if it is new.
 
-    `chain`: bytes of deltas under the root since the last full copy, its own included.
+    `chain`: bytes of deltas under the root since the last full copy, its own included. `known`: what is there
+    now, of all that was spoken of.
     """
 
     nodes: list[store.Stored]
     root: store.Stored | None
     chain: int
+    known: dict[bytes, Shape]
 
 
 class _Arrived(NamedTuple):
@@ -67,13 +69,15 @@ def records_in(data: bytes) -> list[Record]:
     return list(found.values())
 
 
-def admit(project_id: int, records: list[Record], memory: bytes | None = None) -> Admitted:
+def admit(
+    project_id: int, records: list[Record], *, memory: bytes | None = None, workspace: bytes | None = None
+) -> Admitted:
     """Checks all, stores nothing. The caller holds the project, so that what is there stays."""
-    sent = [one.name for one in records]
-    there = store.shapes(project_id, {*sent, *(one.base for one in records if one.base)})
+    spoken = {*(one.name for one in records), *(one.base for one in records), memory, workspace}
+    there = store.shapes(project_id, [name for name in spoken if name])
     arrived = _unpacked(project_id, [one for one in records if one.name not in there], there, memory)
     links = {link.name for one in arrived for link in one.read.links}
-    known = there | store.shapes(project_id, links - there.keys())
+    known = there | store.shapes(project_id, links - there.keys() - {one.record.name for one in arrived})
     return _weighed(arrived, known, memory)
 
 
@@ -87,7 +91,7 @@ def _unpacked(
     for one in records:
         base = plains.get(one.base) if one.base else None
         plain = _proven(one, base)
-        item = _rests(one, plain, known.get(one.base), is_root=one.name == memory)
+        item = _rests(one, plain, base, known.get(one.base), is_root=one.name == memory)
         known[one.name] = Shape(item.read.kind, 0, 0, 0, item.plain, item.depth, item.chain)
         if one.name in needed:
             plains[one.name] = plain
@@ -123,27 +127,25 @@ def _proven(one: Record, base: bytes | None) -> bytes:
     return plain
 
 
-def _rests(one: Record, plain: bytes, base: Shape | None, *, is_root: bool) -> _Arrived:
+def _rests(one: Record, plain: bytes, base: bytes | None, on: Shape | None, *, is_root: bool) -> _Arrived:
     """How it is kept: a delta only against its own kind, and while the chain is worth it.
 
     A leaf that was sealed travels as a delta against the root that held its text, and rests by itself. Full
-    copies come when the chain is as long, or as large, as a full copy: then a root is often small, too.
+    copies come when the chain is as long as may be, or twice as large as a full copy: then a root is often
+    small, too. What stays for long is packed harder than what only travels.
     """
     found = read(plain)
-    if one.encoding in DELTAS and base is not None:
-        depth, chain = base.depth + 1, base.chain + len(one.payload)
-        alike = is_root or found.kind[:1] == base.kind[:1]
-        if alike and depth <= store.DEEPEST_CHAIN:
-            if not is_root and base.kind[:1] != b"C":
-                return _Arrived(one, found, len(plain), one.encoding, one.base, one.payload, depth, chain)
-            enc, full = pack.pack(plain)
-            if chain < len(full):
-                return _Arrived(one, found, len(plain), one.encoding, one.base, one.payload, depth, chain)
-            return _Arrived(one, found, len(plain), enc, None, full, 0, 0)
-    if one.encoding in DELTAS:
-        enc, full = pack.pack(plain)
-        return _Arrived(one, found, len(plain), enc, None, full, 0, 0)
-    return _Arrived(one, found, len(plain), one.encoding, None, one.payload, 0, 0)
+    if on is not None and base is not None:
+        enc, body = (one.encoding, one.payload)
+        if enc == record.DICTIONARY:
+            body = store.packed(plain, base)
+        depth, chain = on.depth + 1, on.chain + len(body)
+        alike = is_root or found.kind[:1] == on.kind[:1]
+        full = store.packed(plain) if alike and on.kind[:1] == b"C" else None
+        if alike and depth <= store.DEEPEST_CHAIN and (full is None or chain < WORTH * len(full)):
+            return _Arrived(one, found, len(plain), enc, one.base, body, depth, chain)
+    enc, body = store.rested(plain)
+    return _Arrived(one, found, len(plain), enc, None, body, 0, 0)
 
 
 def _weighed(arrived: list[_Arrived], known: dict[bytes, Shape], memory: bytes | None) -> Admitted:
@@ -167,7 +169,7 @@ def _weighed(arrived: list[_Arrived], known: dict[bytes, Shape], memory: bytes |
             root, chain = kept, one.chain
         else:
             nodes.append(kept)
-    return Admitted(nodes, root, chain)
+    return Admitted(nodes, root, chain, known)
 
 
 def _absent(arrived: list[_Arrived], known: dict[bytes, Shape]) -> list[bytes]:

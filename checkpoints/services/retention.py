@@ -20,14 +20,11 @@ from checkpoints.failpoint import failpoint
 from checkpoints.models import Checkpoint, RetentionPolicy, Rollback, Standing
 from checkpoints.services import sweeping
 
-BATCH = 500
+BATCH = 2_000
 BEFORE_INCIDENT = 200
-# The children of what goes hang on its parent, and keep the name that their manifest was made with.
 HAND_DOWN = """
-UPDATE checkpoints_checkpoint c
-SET parent = gone.parent, parent_root = coalesce(c.parent_root, gone.root)
-FROM checkpoints_checkpoint gone
-WHERE gone.id = %s AND c.parent = gone.id
+UPDATE checkpoints_checkpoint c SET parent = said.parent, parent_root = coalesce(c.parent_root, said.root)
+FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[]) said(id, parent, root) WHERE c.id = said.id
 """
 
 
@@ -118,20 +115,35 @@ def _spoken_of(agent: Agent) -> set[object]:
 
 @transaction.atomic
 def _drop(agent: Agent, ids: list[object]) -> int:
-    """These go; nobody uploads meanwhile. Oldest first, so that a child's parent is one that stays."""
+    """These go; nobody uploads meanwhile."""
     store.hold_alone(agent.project_id)
     rows = Checkpoint.objects.filter(agent=agent, pk__in=ids, pinned=False)
-    going: list[uuid.UUID] = list(rows.order_by("at", "id").values_list("pk", flat=True))
-    going = [id for id in going if id != _last_good(agent)]
+    locked = list(rows.select_for_update().order_by("at", "id").values_list("pk", flat=True))
+    last_good = Agent.objects.values_list("last_good", flat=True).get(pk=agent.pk)  # read under the lock
+    going = [id for id in locked if id != last_good]
     store.take_over(agent.project_id, going)
     failpoint("retention:taken_over")
-    with connection.cursor() as cursor:
-        cursor.executemany(HAND_DOWN, [[id] for id in going])
+    _hand_down(agent, going)
     Checkpoint.objects.filter(pk__in=going).delete()
     failpoint("retention:dropped")
     return len(going)
 
 
-def _last_good(agent: Agent) -> uuid.UUID | None:
-    """As it is now, under the lock."""
-    return Agent.objects.values_list("last_good", flat=True).get(pk=agent.pk)
+def _hand_down(agent: Agent, going: list[uuid.UUID]) -> None:
+    """The children of what goes hang on the next above, and keep the name their manifest was made with."""
+    rows = Checkpoint.objects.filter(agent=agent)
+    parts = rows.filter(pk__in=going).values_list("pk", "parent", "root")
+    above: dict[uuid.UUID | None, tuple[uuid.UUID | None, bytes]] = {
+        id: (parent, root) for id, parent, root in parts
+    }
+    said = []
+    for child, parent in rows.filter(parent__in=going).exclude(pk__in=going).values_list("pk", "parent"):
+        assert parent is not None
+        at: uuid.UUID | None = parent
+        root = above[parent][1]
+        while at in above:
+            at = above[at][0]
+        said.append((child, at, root))
+    if said:
+        with connection.cursor() as cursor:
+            cursor.execute(HAND_DOWN, list(map(list, zip(*said, strict=True))))

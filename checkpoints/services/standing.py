@@ -40,6 +40,10 @@ LEFT JOIN LATERAL (
 ) f ON true
 WHERE c.soaks AND c.at <= %s ORDER BY c.at LIMIT %s
 """
+NEWER_GOOD = """
+UPDATE agents_agent SET last_good = %(id)s WHERE id = %(agent)s AND NOT EXISTS (
+    SELECT 1 FROM checkpoints_checkpoint k WHERE k.id = agents_agent.last_good AND k.at > %(at)s)
+"""
 NEWEST_GOOD = """
 UPDATE agents_agent a SET last_good = g.id
 FROM (SELECT (SELECT id FROM checkpoints_checkpoint WHERE agent_id = %(agent)s AND standing = 'good'
@@ -63,13 +67,10 @@ def on_arrival(found: Checkpoint, parent: Checkpoint | None, *, is_first: bool) 
     found.tainted, found.proven, found.soaks = ruling.tainted, ruling.proven, ruling.soaks
 
 
-def refresh_last_good(agent_id: int, newest: Checkpoint | None = None) -> None:
-    """`newest` is a good one that was just taken; without, nothing has moved."""
-    if newest is not None:
-        current = Agent.objects.filter(pk=agent_id).values_list("last_good", flat=True).first()
-        at = Checkpoint.objects.filter(pk=current).values_list("at", flat=True).first() if current else None
-        if at is None or at <= newest.at:
-            Agent.objects.filter(pk=agent_id).update(last_good=newest.pk)
+def now_good(found: Checkpoint) -> None:
+    """The agent's last good one, unless a newer one is."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEWER_GOOD, {"id": found.pk, "at": found.at, "agent": found.agent_id})
 
 
 def find_last_good(agent_id: int) -> None:
@@ -103,7 +104,7 @@ def _soaked(id: uuid.UUID, *, is_good: bool, now: dt.datetime) -> int:
     if not soaking.update(soaks=False, standing=Standing.GOOD, proven_by=ProvenBy.SOAK):
         return 0
     found = queries.rows().get(pk=id)
-    refresh_last_good(found.agent_id, found)
+    now_good(found)
     _changed(found)
     return 1
 

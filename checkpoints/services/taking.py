@@ -127,18 +127,18 @@ def stage(writer: Writer, *, upload: uuid.UUID, records: list[Record], now: dt.d
 def take(writer: Writer, *, header: Header, records: list[Record], now: dt.datetime) -> Checkpoint:
     """The checkpoint, stored now or, with the same id, before."""
     memory, workspace = _name(header.manifest.memory), _name(header.manifest.workspace)
-    _refuse_fenced(epochs.find(writer.project_id, writer.agent, writer.instance), writer)
     with transaction.atomic():
+        instance = epochs.lock(writer.project_id, writer.agent, writer.instance)
         store.hold(writer.project_id)
-        admitted = admitting.admit(writer.project_id, records, memory)
+        earlier = queries.earlier(instance, uuid.UUID(header.id), header.parent)
+        if earlier.same is not None:
+            return _repeated(earlier.same, instance, memory, workspace)
+        _refuse_fenced(instance, writer)
+        admitted = admitting.admit(writer.project_id, records, memory=memory, workspace=workspace)
         store.add(writer.project_id, admitted.nodes)
         failpoint("taking:added")
-        shapes = _roots(writer.project_id, memory, workspace, admitted)
-        instance = epochs.lock(writer.project_id, writer.agent, writer.instance)
-        if (known := Checkpoint.objects.filter(pk=uuid.UUID(header.id)).first()) is not None:
-            return _repeated(known, instance, memory, workspace)
-        _refuse_fenced(instance, writer)
-        found = _row(header, instance, memory, workspace, shapes, admitted, now)
+        _are_roots(memory, workspace, admitted.known)
+        found = _row(header, instance, memory, workspace, earlier, admitted, now)
         found.save(force_insert=True)
         failpoint("taking:row")
         Lease.objects.filter(project_id=writer.project_id, upload=found.pk).delete()
@@ -156,28 +156,21 @@ def _repeated(
     known: Checkpoint, instance: Instance, memory: bytes | None, workspace: bytes | None
 ) -> Checkpoint:
     """The first time wins; what a repeat brought besides is not kept."""
-    transaction.set_rollback(True)
     same = known.instance_id == instance.pk and known.memory == memory and known.workspace == workspace
     if not same:
         raise Conflict
     return known
 
 
-def _roots(
-    project_id: int, memory: bytes | None, workspace: bytes | None, admitted: admitting.Admitted
-) -> dict[bytes, Shape]:
-    """What memory and workspace are, both there."""
+def _are_roots(memory: bytes | None, workspace: bytes | None, known: dict[bytes, Shape]) -> None:
+    """Memory and workspace are there, and are what they should be."""
     wanted = [name for name in (memory, workspace) if name is not None]
-    found = store.shapes(project_id, wanted)
-    if admitted.root is not None:
-        found[admitted.root.name] = admitted.root.shape
-    if absent := [name for name in wanted if name not in found]:
+    if absent := [name for name in wanted if name not in known]:
         raise admitting.Missing(absent)
-    if memory is not None and found[memory].kind not in ROOTS:
+    if memory is not None and known[memory].kind not in ROOTS:
         raise BadNode("the manifest's memory is no memory")
-    if workspace is not None and found[workspace].kind != b"D ":
+    if workspace is not None and known[workspace].kind != b"D ":
         raise BadNode("the manifest's workspace is no directory")
-    return found
 
 
 def _row(
@@ -185,13 +178,16 @@ def _row(
     instance: Instance,
     memory: bytes | None,
     workspace: bytes | None,
-    shapes: dict[bytes, Shape],
+    earlier: queries.Earlier,
     admitted: admitting.Admitted,
     now: dt.datetime,
 ) -> Checkpoint:
-    """The row, with all that is derived from the rows before it."""
-    newest = queries.newest(instance.pk)
-    parent = _parent(header, instance, newest)
+    """The row, with all that is derived from the rows before it.
+
+    A parent that retention has dropped, or that is not this agent's, is none: the history begins anew.
+    """
+    _, parent, newest = earlier
+    shapes = admitted.known
     at = snapshots.corrected(header.at, now.timestamp() - header.sent_at, now)
     facts = header.facts
     found = Checkpoint(
@@ -224,15 +220,6 @@ def _put_root(found: Checkpoint, admitted: admitting.Admitted) -> None:
     found.root_body, found.root_base, found.root_chain = root.body, root.base, admitted.chain
     found.root_enc, found.root_depth, found.root_kind = root.enc, root.depth, root.kind
     found.root_plain, found.root_height = root.plain, root.height
-
-
-def _parent(header: Header, instance: Instance, newest: Checkpoint | None) -> Checkpoint | None:
-    """A parent that retention has dropped, or that is not this agent's, is none: the history begins anew."""
-    if header.parent is None:
-        return None
-    if newest is not None and newest.pk == header.parent:
-        return newest
-    return queries.of_agent(instance.agent_id, header.parent)
 
 
 def _dependencies(header: Header, instance: Instance, newest: Checkpoint | None) -> Dependencies:
@@ -274,7 +261,8 @@ def crc_of(found: Checkpoint) -> int:
 
 def _tell(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
     """One line in the timeline; whoever decides is shown another checkpoint than before."""
-    standings.refresh_last_good(found.agent_id, found if found.standing == Standing.GOOD else None)
+    if found.standing == Standing.GOOD:
+        standings.now_good(found)
     title = f"Checkpoint “{found.label}”" if found.label else "Checkpoint"
     entries.write(
         project_id=found.project_id,
