@@ -26,7 +26,7 @@ LOCK = 0x5BC4
 LEVEL = 9
 FEW = 8
 DEEPEST_CHAIN = 32
-UNREADABLE = (BadNode, pack.BadNode)
+UNREADABLE = (BadNode,)
 
 COLUMNS = "hash, base, depth, enc, kind, items, length, plain, height, crc"
 AS_NODE = (

@@ -60,7 +60,7 @@ def checkpoint_view(
             raise Refusal(413, "too_much", f"This is more than is kept: {error}.", KEPT) from error
         except Damaged as error:
             raise Refusal(409, "damaged", f"{error}.", "Run manage.py verify on the server.") from error
-        except (BadNode, pack.BadNode) as error:
+        except BadNode as error:
             raise Refusal(422, "bad_node", f"This is no checkpoint: {error}.", KEPT) from error
 
     return wire.agent_view(guarded)

@@ -120,7 +120,7 @@ def _bases(project_id: int, records: list[Record], there: dict[bytes, Shape]) ->
 def _proven(one: Record, base: bytes | None) -> bytes:
     try:
         plain = pack.unpack(one.encoding, one.payload, one.plain_length, base, PLAIN_LIMIT)
-    except pack.BadNode as error:
+    except BadNode as error:
         raise BadNode(f"node {one.name.hex()[:12]}: {error}") from None
     if name_of(plain) != one.name:
         raise BadNode(f"node {one.name.hex()[:12]} has other bytes than its name says")
@@ -137,7 +137,7 @@ def _rests(one: Record, plain: bytes, base: bytes | None, on: Shape | None, *, i
     found = read(plain)
     if on is not None and base is not None:
         enc, body = (one.encoding, one.payload)
-        if enc == record.DICTIONARY:
+        if enc == record.AGAINST:
             body = store.packed(plain, base)
         depth, chain = on.depth + 1, on.chain + len(body)
         alike = is_root or found.kind[:1] == on.kind[:1]

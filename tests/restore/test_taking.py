@@ -218,7 +218,7 @@ def test_a_delta_whose_base_is_unknown_is_missing(taker: Taker) -> None:
     tree = grow(dump(messages(102)), taker.tree)
     root = next(new for new in tree.new if new.name == tree.root)
     base = b"\7" * 32
-    lost = record.Record(root.name, record.DICTIONARY, base, len(root.plain), root.items, root.length, b"x")
+    lost = record.Record(root.name, record.AGAINST, base, len(root.plain), root.items, root.length, b"x")
     taker.tree = tree
     answer = taker.send(taker.header(), [lost])
     assert answer.json()["missing"] == [base.hex()]
