@@ -89,14 +89,14 @@ def reveal(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
     """The same as value and file without a mask; written down first."""
     pair = _pair(request, a, b)
     of_file = paths.file_read(request.POST.get("path", ""))
-    place = paths.read(request.POST.get("at", "")) or paths.read(request.POST.get("was", ""))
+    place = paths.read(request.GET.get("at", "")) or paths.read(request.GET.get("was", ""))
     if of_file is None and place is None:
         raise Http404
     what = unseen.plain_name(of_file) if of_file is not None else paths.words(place or ())
     for checkpoint in (pair.old, pair.new):
         keeping.reveal(actor=request.actor, checkpoint=checkpoint, what=what, now=request.now)
-    shown = _file if of_file is not None else _place
-    return shown(request, pair, request.POST, mask=False)
+    shown, asked = (_file, request.POST) if of_file is not None else (_place, request.GET)
+    return shown(request, pair, asked, mask=False)
 
 
 @require_POST

@@ -4,6 +4,7 @@ lines of one file. Names are bytes that anyone may have chosen; templates show t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -35,7 +36,7 @@ class File:
     added: int | None
     removed: int | None
     query: str
-    is_file: bool
+    was: bytes
 
 
 @dataclass(slots=True)
@@ -65,11 +66,18 @@ class Opened:
     masked: bool
     query: str
     takes: tuple[tuple[str, UUID, str], ...]
-    word: str = ""
+
+    @property
+    def at(self) -> str:
+        return paths.file_written(self.path)
+
+    @property
+    def before(self) -> str:
+        return paths.file_written(self.was)
 
     @property
     def id(self) -> str:
-        return f"f-{paths.file_written(self.path)[:80]}"
+        return f"f-{hashlib.sha256(self.path).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +181,8 @@ def _text(side: Entry, data: dict[bytes, bytes]) -> str | None:
 
 def _file(change: FileChange, name: bytes, counts: tuple[int, int] | None, data: dict[bytes, bytes]) -> File:
     added, removed = counts if counts else (None, None)
-    is_file = any(side.kind in FILES for side in _sides(change))
     note = "; ".join(filter(None, (_note(change), "" if counts else _size(change, data))))
-    return File(change.path, name, change.op, note, added, removed, query_of(change), is_file)
+    return File(change.path, name, change.op, note, added, removed, query_of(change), change.was or b"")
 
 
 def _note(change: FileChange) -> str:

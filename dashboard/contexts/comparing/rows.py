@@ -70,6 +70,10 @@ class Row:
     inner: bool = False
 
     @property
+    def template(self) -> str:
+        return f"partials/compare_{self.look}.html"
+
+    @property
     def id(self) -> str:
         return f"r-{hashlib.sha256(f'{self.look}{self.tone}{self.query}'.encode()).hexdigest()[:12]}"
 
