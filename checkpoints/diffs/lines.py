@@ -11,7 +11,7 @@ from checkpoints.diffs.aligning import Gap
 from checkpoints.diffs.words import Span
 
 AROUND = 3
-BY_WORD = 40  # lines of a gap, both sides, that are looked into by word
+BY_WORD, LONGEST = 40, 1_000  # lines of a gap, and characters of one, that are looked into by word
 ALIKE = 0.4
 
 
@@ -90,36 +90,22 @@ def _same(shown: tuple[Sequence[str], Sequence[str]], start: int, end: int, shif
 
 def _changed(gap: Gap, shown: tuple[Sequence[str], Sequence[str]]) -> Iterator[Line]:
     before, after = shown[0][gap.old_start : gap.old_end], shown[1][gap.new_start : gap.new_end]
-    spans = _by_word(before, after)
-    for n, text in enumerate(before):
-        yield Line("del", gap.old_start + n + 1, None, spans[0][n] if spans else (Span("same", text),))
-    for n, text in enumerate(after):
-        yield Line("add", None, gap.new_start + n + 1, spans[1][n] if spans else (Span("same", text),))
+    gone: list[tuple[Span, ...]] = [(Span("same", text),) for text in before]
+    come: list[tuple[Span, ...]] = [(Span("same", text),) for text in after]
+    for n, pair in enumerate(zip(before, after, strict=False)):
+        if n < BY_WORD and (spans := _by_word(*pair)):
+            gone[n] = tuple(span for span in spans if span.kind != "add")
+            come[n] = tuple(span for span in spans if span.kind != "del")
+    for n, line in enumerate(gone):
+        yield Line("del", gap.old_start + n + 1, None, line)
+    for n, line in enumerate(come):
+        yield Line("add", None, gap.new_start + n + 1, line)
 
 
-def _by_word(
-    before: Sequence[str], after: Sequence[str]
-) -> tuple[list[tuple[Span, ...]], list[tuple[Span, ...]]] | None:
-    """The words that differ within each line; nothing when the lines have little in common."""
-    if not before or not after or len(before) + len(after) > BY_WORD:
-        return None
-    if sum(map(len, before)) + sum(map(len, after)) > BY_WORD * 200:
-        return None
-    spans = words.compare("\n".join(before), "\n".join(after))
-    same = sum(len(span.text) for span in spans if span.kind == "same")
-    if same < ALIKE * max(1, len("\n".join(before)), len("\n".join(after))):
-        return None
-    return _per_line(spans, "del", len(before)), _per_line(spans, "add", len(after))
-
-
-def _per_line(spans: Sequence[Span], own: Literal["del", "add"], count: int) -> list[tuple[Span, ...]]:
-    lines: list[list[Span]] = [[]]
-    for span in spans:
-        if span.kind not in ("same", own):
-            continue
-        for n, part in enumerate(span.text.split("\n")):
-            if n:
-                lines.append([])
-            if part:
-                lines[-1].append(Span(span.kind, part))
-    return [tuple(line) for line in lines[:count]] + [()] * (count - len(lines))
+def _by_word(before: str, after: str) -> list[Span]:
+    """The words that differ within a line; nothing when the lines have little in common."""
+    if max(len(before), len(after)) > LONGEST:
+        return []
+    spans = words.compare(before, after)
+    same = sum(len(span.text.strip()) for span in spans if span.kind == "same")
+    return spans if same and same >= ALIKE * min(len(before), len(after)) else []

@@ -23,8 +23,6 @@ def test_what_changed_is_there(signed_in: Client, project: Project) -> None:
     """Messages, values, words, files, and what is the same."""
     _, good, now = states.make_story(project)
     html = signed_in.get(address(good.pk, now.pk)).content.decode()
-    open("/tmp/cmp/page.html", "w").write(html)
     for said in ("Instructions same", "1 deleted", "2 added", "amount_scale", "refund-rules.md"):
         assert said in html, said
     html = signed_in.get("/p/main/agents/refund-desk/checkpoints/").content.decode()
-    open("/tmp/cmp/history.html", "w").write(html)

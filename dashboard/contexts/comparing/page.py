@@ -251,20 +251,21 @@ def _filtered(plan: Plan, wanted: str) -> Plan:
 
 def _figures(planned: list[Plan]) -> list[tuple[str, str]]:
     """Messages that went and came, and values, of the whole memory."""
-    said: list[tuple[str, str]] = []
+    gone = come = values = 0
     for plan in planned:
-        changes = [entry for entry in plan.entries if isinstance(entry, Change)]
-        whole_items = [one for one in changes if len(one.path) == len(plan.path) + 1]
-        if plan.noun == "message":
-            gone = sum(one.op == "remove" for one in whole_items)
-            come = sum(one.op == "add" for one in whole_items)
-            said += [(phrasing.signed(-gone), "del")] if gone else []
-            said += [(phrasing.signed(come), "add")] if come else []
-            said += [("messages", "")] if gone or come else []
-            changes = [one for one in changes if one not in whole_items]
-        if changes:
-            said.append((phrasing.some(len(changes), "value"), ""))
-    return said
+        for entry in plan.entries:
+            if not isinstance(entry, Change):
+                continue
+            is_message = plan.noun == "message" and len(entry.path) == len(plan.path) + 1
+            gone += is_message and entry.op == "remove"
+            come += is_message and entry.op == "add"
+            values += not is_message
+    said = [(phrasing.signed(-gone), "del")] if gone else []
+    said += [(phrasing.signed(come), "add")] if come else []
+    if said:
+        said.append(("message" if gone + come == 1 else "messages", ""))
+        said[-1] = (said[-1][0] + ("," if values else ""), "")
+    return said + ([(phrasing.some(values, "value"), "")] if values else [])
 
 
 def _other_keys(pair: Pair, diff: MemoryDiff) -> str:

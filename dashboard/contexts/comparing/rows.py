@@ -121,6 +121,8 @@ class Side:
 
     @property
     def text(self) -> str:
+        if self.value == secrets.MASK:
+            return secrets.MASK
         return json.dumps(self.value, ensure_ascii=False) if self.known else ""
 
     @property

@@ -66,8 +66,8 @@ def _depth(path: Path) -> int | None:
 
 def _of_object(plan: Plan, sizes: Sizes | None) -> list[tuple[str, str]]:
     changed = len({entry.path for entry in plan.entries if isinstance(entry, Change)})
-    of = f" of {sizes.new:,}" if sizes else ""
-    return [(f"{changed}{of} keys changed" if of or changed > 1 else "1 key changed", "")]
+    of = f"{changed:,} of {phrasing.some(sizes.new, 'key')}" if sizes else phrasing.some(changed, "key")
+    return [(f"{of} changed", "")]
 
 
 def _list(path: Path, changes: list[Change], diff: MemoryDiff) -> Plan:
