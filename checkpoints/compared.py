@@ -6,6 +6,7 @@ or missing node is told of the part that needs it; nothing else fails with it.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from agents.models import Agent, Incident
 from checkpoints import queries, store
 from checkpoints.diffs import memory, summary, workspace
 from checkpoints.diffs.summary import Summary
@@ -68,6 +70,21 @@ def pair(project_id: int, a: uuid.UUID, b: uuid.UUID) -> Pair | None:
         for row in queries.rows().select_related("agent").filter(project_id=project_id, pk__in=[a, b])
     }
     return Pair(found[a], found[b]) if a in found and b in found else None
+
+
+def since_good(
+    incident: Incident, agent: Agent, instance_id: int | None, until: dt.datetime
+) -> tuple[Checkpoint, Checkpoint] | None:
+    """The last good one before the incident's first failure, and the newest one until then."""
+    if agent.last_good is None:
+        return None
+    before = queries.first_failure_at(incident, agent.pk)
+    good = queries.last_known_good(agent.pk, before=before, instance_id=instance_id)
+    if good is None:
+        return None
+    taken = queries.rows().filter(agent_id=agent.pk, instance_id=good.instance_id, at__lte=until)
+    newest = taken.order_by("-at", "-id").first()
+    return good, newest or good
 
 
 def known(old: Checkpoint, new: Checkpoint) -> Summary | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checkpoints import secrets
 from checkpoints.diffs.summary import Summary
 from checkpoints.models import Checkpoint
 from dashboard import phrasing
@@ -19,6 +20,13 @@ def words(found: Summary) -> str:
     if not found.complete:
         return f"more than {', '.join(parts)}" if parts else "more than is counted"
     return ", ".join(parts) or "nothing changed"
+
+
+def first(found: Summary) -> tuple[str, str, str]:
+    """A value that changed, unless it is a secret."""
+    name, old, new = found.first
+    is_secret = secrets.is_below_telling(name.split(".")) or secrets.masked(old + new) != old + new
+    return ("", "", "") if is_secret else (name, old, new)
 
 
 def rough(old: Checkpoint, new: Checkpoint) -> str:

@@ -21,6 +21,7 @@ from agents import access
 from agents.access import Actor
 from agents.models import Agent
 from checkpoints import compared, queries
+from checkpoints.diffs.summary import Summary
 from checkpoints.models import Checkpoint, Standing
 from dashboard import gutter, phrasing
 from dashboard.contexts import changed, standings
@@ -72,14 +73,12 @@ def region(agent: Agent, asked: Asked, actor: Actor, now: datetime, *, look: boo
     """All that the tab shows; with `look`, changes that nobody has looked at are looked at."""
     found, following = _page(agent, asked)
     parents = _parents(agent, found)
-    pairs = [(parents[one.parent], one) for one in found if one.parent in parents]
-    if look:
-        compared.summaries(agent.project_id, pairs)
+    told = _told(agent, found, parents, look=look)
     drawn, lanes = gutter.strands(
         [(one.pk.hex, one.parent.hex if one.parent and one.parent in parents else None) for one in found],
         [lane or None for lane in asked.lanes],
     )
-    rows = _rows(agent, asked, found, parents, drawn, now)
+    rows = _rows(agent, asked, found, parents, drawn, told, now)
     older = asked.query(before=following, lanes=".".join(lane or "" for lane in lanes), open="")
     path = reverse("agent_checkpoints", args=[agent.project.name, agent.name])
     opened = next((row for row in rows if row.is_open), None)
@@ -121,18 +120,31 @@ def _parents(agent: Agent, found: list[Checkpoint]) -> dict[uuid.UUID | None, Ch
     return here
 
 
+def _told(
+    agent: Agent, found: list[Checkpoint], parents: Mapping[uuid.UUID | None, Checkpoint], *, look: bool
+) -> dict[uuid.UUID, Summary | None]:
+    """What changed in each since its parent, as far as it is known, or all of it."""
+    pairs = [(parents[one.parent], one) for one in found if one.parent in parents]
+    if look:
+        words: list[Summary | None] = [*compared.summaries(agent.project_id, pairs)]
+    else:
+        words = [compared.known(*pair) for pair in pairs]
+    return {one.pk: said for (_, one), said in zip(pairs, words, strict=True)}
+
+
 def _rows(
     agent: Agent,
     asked: Asked,
     found: list[Checkpoint],
     parents: Mapping[uuid.UUID | None, Checkpoint],
     drawn: list[Strand],
+    told: Mapping[uuid.UUID, Summary | None],
     now: datetime,
 ) -> list[Row]:
     rows, day = [], now.astimezone(UTC).date()
     for one, strand in zip(found, drawn, strict=True):
         own, parent = one.at.astimezone(UTC).date(), parents.get(one.parent)
-        known = compared.known(parent, one) if parent else None
+        known = told.get(one.pk)
         rows.append(
             Row(
                 one,

@@ -127,7 +127,7 @@ def download(request: ProjectRequest, pk: UUID) -> HttpResponse:
 
 def safe_name(path: bytes) -> str:
     """The last part of a path with nothing in it that a shell, a browser or a file system could misread."""
-    name = path.rpartition(b"/")[2].decode("ascii", "replace").replace("\N{REPLACEMENT CHARACTER}", "_")
+    name = path.rpartition(b"/")[2].decode("ascii", "replace")
     return UNSAFE.sub("_", name).lstrip(".-")[-100:].lstrip(".-") or "file"
 
 

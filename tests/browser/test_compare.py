@@ -1,9 +1,8 @@
-"""Checkpoints and their differences for every eye: fitting, accessible, quiet, whatever names and texts say."""
+"""Checkpoints and their differences for every eye: they fit, and are quiet, whatever names and texts say."""
 
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
 
 from agents.models import Project, User
 from tests.browser.conftest import Open

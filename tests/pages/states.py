@@ -1,4 +1,4 @@
-"""Agents with checkpoints, really taken through the wire: memories as values, workspaces as names and bytes."""
+"""Agents with checkpoints, really taken through the wire: memories as values, workspaces as bytes."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def memory(orders: int = 20) -> dict[str, Any]:
         "messages": said,
         "rates": {"amount_scale": 100, "currency": "EUR", "fee": 0, "limit": 500},
         "notes": {
-            "policy": "Refund the order's full amount on the day the parcel arrives. Above 500 EUR ask payments. "
-            "A buyer who has waited more than three days is told first, then the oldest request."
+            "policy": "Refund the order's full amount on the day the parcel arrives. Above 500 EUR ask "
+            "payments. A buyer who has waited more than three days is told first, then the oldest request."
         },
         "payments": {"api_key": "sk-live-0123456789abcdefghij", "url": "https://pay.example"},
         "orders": {"open": 3}, "buyers": {}, "seen": [1, 2], "queue": [],
