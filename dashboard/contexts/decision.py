@@ -110,7 +110,7 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "resume_does": _resume_does(waiting, gone, now),
         "stop_does": _stop_does(waiting, gone),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
-        "guidance_label": f"Tell {incident.agent.name} something, optional",
+        "guidance_label": f"Tell {_each(agents, incident)} something, optional",
         "resume_title": f"Resume {_named(agents, incident)}",
         "stop_title": f"Stop {_named(agents, incident)}",
         "pause_again": _pause_again(held, instances),
@@ -120,6 +120,13 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
 
 def _named(agents: list[str], incident: Incident) -> str:
     return f"{len(agents)} agents" if len(agents) > 1 else incident.agent.name
+
+
+def _each(agents: list[str], incident: Incident) -> str:
+    """Whom guidance reaches."""
+    if len(agents) > 1:
+        return "both agents" if len(agents) == 2 else f"all {len(agents)} agents"
+    return agents[0] if agents else incident.agent.name
 
 
 def _pause_again(pauses: list[Pause], instances: list[Instance]) -> str:
