@@ -105,7 +105,7 @@ def test_an_agent_without_a_state_takes_none(harness: Harness) -> None:
 
 @pytest.mark.parametrize("wrong", [{1}, (1, 2), float("nan"), b"x"])
 def test_what_json_would_change_is_said_and_the_agent_goes_on(harness: Harness, wrong: Any) -> None:
-    """Later than at the start it raises nothing: one signal names the path, and one says when it works again."""
+    """Later than at the start nothing raises: a signal names the path, another says when it works again."""
     agent = harness.agent(memory={"n": 0})
     with agent.run() as run:
         agent.memory["seen"] = wrong
@@ -192,7 +192,7 @@ def test_a_check_proves_or_fails(harness: Harness) -> None:
 
 
 def test_standing_follows_what_happened(harness: Harness) -> None:
-    """The first is good, one after a pass is, one after an unknown verdict is not, one while failing is suspect."""
+    """The first is good, and one after a pass; not after an unknown verdict; while failing it is suspect."""
     agent = harness.agent(memory={"n": 0}, heal=False)
     with agent.run() as run:
         assert keeper_of(agent).shelf.newest.standing == "good"  # type: ignore[union-attr]

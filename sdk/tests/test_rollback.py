@@ -159,7 +159,7 @@ def test_one_that_does_not_heal_stays_where_it_is(harness: Harness) -> None:
 
 
 def test_supervise_goes_back_at_the_second_failure_and_further_at_the_third(harness: Harness) -> None:
-    """Exceptions: the first is only tried again; the second goes back to the last good one, the third beyond."""
+    """The first exception is tried again, the second goes to the last good one, the third beyond."""
     from sickbay import FailureBudget
 
     agent = harness.agent(memory={"n": 0}, budget=FailureBudget(max_consecutive=4))
@@ -197,7 +197,7 @@ def test_memory_that_loads_itself(harness: Harness) -> None:
 
 
 def test_a_command_is_done_at_a_safe_point_and_proven(tmp_path: Path, peer: Peer) -> None:
-    """Ordered while an action runs: nothing changes before it ends; then receipt, progress with names, done."""
+    """Ordered while an action runs: nothing changes before it ends; then it is done and proven."""
     work = tmp_path / "work"
     agent = agent_of(tmp_path / "home", peer, memory={"n": 1}, workspace=work)
     with agent.run() as run:
@@ -221,7 +221,7 @@ def test_a_command_is_done_at_a_safe_point_and_proven(tmp_path: Path, peer: Peer
 
 
 def test_roll_back_and_resume(tmp_path: Path, peer: Peer) -> None:
-    """The decision of an incident: the waiting agent goes back, its pause is lifted, it goes on with guidance."""
+    """An incident's decision: the waiting agent goes back, its pause is lifted, it goes on with guidance."""
     agent = agent_of(tmp_path, peer, memory={"n": 1})
     went: list[Any] = []
 

@@ -97,11 +97,21 @@ class Effects:
             self._load()
             return [effect for effect in self._effects.values() if effect.state in ("begun", "unknown")]
 
-    def since(self, at: float) -> list[Effect]:
-        """What began, or was done, after that time; what surely did not happen is left out."""
+    def between(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What began, or was done, in that time, as it is told; what surely did not happen is left out."""
         with self._lock:
             self._load()
-            return [e for e in self._effects.values() if e.at >= at and e.state != "failed"]
+            found = [e for e in self._effects.values() if since <= e.at <= until and e.state != "failed"]
+        return [
+            {
+                "name": e.name,
+                "key": e.key,
+                "input": orjson.loads(dumps(e.input)),
+                "state": e.state,
+                "at": e.at,
+            }
+            for e in found
+        ]
 
     def _write(self, entry: dict[str, Any]) -> bool:
         entry["at"] = self._clock.wall()

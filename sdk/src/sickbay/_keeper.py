@@ -410,6 +410,6 @@ def _made(workspace: Path) -> None:
         workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadArgument(
-            f"workspace={str(workspace)!r} cannot be made ({error.strerror or error}): write a directory that "
-            "this process may write"
+            f"workspace={str(workspace)!r} cannot be made ({error.strerror or error}): write a directory "
+            "that this process may write"
         ) from error

@@ -236,8 +236,11 @@ class Returns:
         is_proven = is_proven and (not order.wants_files or not whole or workspace == order.workspace)
         told = self._told(order, is_proven)
         self._data.restoring = None
-        self._data.rolled_back = {**asdict(told), "rollback": order.rollback, "command": order.command}
-        self._data.rolled_back["run"] = self.ledger.run
+        # Its effects stay in their own ledger: the state is small, and written at every failure.
+        self._data.rolled_back = {
+            "before": told.before, "to": told.to, "by": told.by, "why": told.why, "at": told.at,
+            "since": order.at, "rollback": order.rollback, "command": order.command, "run": self.ledger.run,
+        }  # fmt: skip
         yield Blocking(self._home.state.save)
         failpoint("rollback:done")
         kept = list(restored.kept) if restored is not None else []
@@ -249,13 +252,9 @@ class Returns:
         return f"rolled back to {order.label or order.checkpoint[:8]}"[:200]
 
     def _told(self, order: Order, is_proven: bool) -> RolledBack:
-        effects = [
-            {"name": e.name, "key": e.key, "input": e.input, "state": e.state, "at": e.at}
-            for e in self._effects.since(order.at)
-        ]
-        told = RolledBack(
-            order.before, order.checkpoint, order.by or self.name, order.why, self._home.clock.wall(), effects
-        )
+        now = self._home.clock.wall()
+        effects = self._effects.between(order.at, now)
+        told = RolledBack(order.before, order.checkpoint, order.by or self.name, order.why, now, effects)
         why = f": {order.why}" if order.why else ""
         title = f"{self._label(order)} by {told.by}{why}"
         self._note("verified" if is_proven else "failed", order, title)

@@ -188,7 +188,8 @@ class SafePoints:
         told = self._ledger.data.rolled_back
         if told is None or told.get("run") != self._keeper.run:
             return None
-        return RolledBack(**{name: told[name] for name in RolledBack.__slots__})
+        effects = self._keeper.home.effects.between(told["since"], told["at"])
+        return RolledBack(told["before"], told["to"], told["by"], told["why"], told["at"], effects)
 
     def _refuse_dead(self) -> None:
         if not self._ledger.run or self._keeper.home.is_forked:
