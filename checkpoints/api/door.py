@@ -98,7 +98,7 @@ def newest(request: wire.AgentRequest, agent: str) -> HttpResponse:
     instance = epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
     if request.GET.get("standing") == "good":
         return _told(queries.last_known_good(instance.agent_id, instance_id=instance.pk))
-    return _told(queries.newest_usable(instance.pk))
+    return _told(queries.newest_usable(instance))
 
 
 @checkpoint_view
