@@ -1,7 +1,6 @@
 """What a rollback is to bring back, and whether it did: rules without a clock or a database.
 
-A path's name is that of a directory that holds its one entry, so it covers type, mode and content; None
-where nothing is. Both ends make it with `entry_name`.
+Single paths are compared by the names that `sickbay.tree.paths` gives them, at both ends.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sickbay.tree.directory import IN_PLACE, SUBDIRECTORY, Entry, body_of, entries_in, entries_of
-from sickbay.tree.node import DIRECTORY, name_of
-from sickbay.tree.read import Fetch, checked
+from sickbay.tree.paths import entry_at as entry_at
+from sickbay.tree.paths import entry_name as entry_name
 
 MOST_PATHS = 100
 LONGEST_PATH = 1_024
@@ -88,29 +86,3 @@ def _short(name: str | None) -> str:
 
 def _hex(name: bytes | None) -> str | None:
     return None if name is None else bytes(name).hex()
-
-
-def entry_name(entry: Entry | None) -> str | None:
-    """The name by which one file, link or directory is compared."""
-    return None if entry is None else name_of(DIRECTORY + body_of([entry])).hex()
-
-
-def entry_at(root: bytes | None, path: str, fetch: Fetch) -> Entry | None:
-    """What stands at this path of a workspace."""
-    found = None if root is None else Entry(b"", SUBDIRECTORY, name=bytes(root))
-    for part in path.encode("utf-8", "surrogateescape").split(b"/"):
-        inner = _entries(found, fetch)
-        found = next((entry for entry in inner if entry.filename == part), None)
-        if found is None:
-            return None
-    return found
-
-
-def _entries(entry: Entry | None, fetch: Fetch) -> list[Entry]:
-    if entry is None or entry.kind not in (SUBDIRECTORY, IN_PLACE):
-        return []
-    return (
-        entries_in(entry.body)
-        if entry.kind == IN_PLACE
-        else entries_of(checked([entry.name], fetch)[entry.name])
-    )

@@ -42,7 +42,7 @@ class Depot:
                 return
             elif path.endswith("/progress/"):
                 self.progress.append({"rollback": path.split("/")[-3], **json.loads(body)})
-                answer = 200, {"state": self.progress[-1]["state"]}
+                answer = 200, self._judged(self.progress[-1])
             else:
                 answer = self._take(body)
             peer.changed.notify_all()
@@ -60,6 +60,12 @@ class Depot:
                 door.answer(200, {**said, "standing": self.standing(id), "at": header["at"], "label": None})
                 return
         door.answer(404, {"error": "not_found", "message": "none", "what_to_do": "nothing"})
+
+    def _judged(self, said: dict[str, Any]) -> dict[str, Any]:
+        if said["state"] == "applied" and said["before"]:
+            known = [header["id"] for header in self.taken]
+            assert uuid.UUID(said["before"]).hex in known, "the state just before is here by now"
+        return {"state": said["state"], "verified": said["state"] == "applied"}
 
     def standing(self, id: str) -> str:
         return self.standings.get(id, "unproven")

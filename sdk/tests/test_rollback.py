@@ -159,7 +159,7 @@ def test_one_that_does_not_heal_stays_where_it_is(harness: Harness) -> None:
 
 
 def test_supervise_goes_back_at_the_second_failure_and_further_at_the_third(harness: Harness) -> None:
-    """The first exception is tried again, the second goes to the last good one, the third beyond."""
+    """At the first exception it only tries again; the second goes back to a good one, the third beyond."""
     from sickbay import FailureBudget
 
     agent = harness.agent(memory={"n": 0}, budget=FailureBudget(max_consecutive=4))
@@ -197,7 +197,7 @@ def test_memory_that_loads_itself(harness: Harness) -> None:
 
 
 def test_a_command_is_done_at_a_safe_point_and_proven(tmp_path: Path, peer: Peer) -> None:
-    """Ordered while an action runs: nothing changes before it ends; then it is done and proven."""
+    """Ordered while an action runs: nothing changes before it ends; then it is done, and proven."""
     work = tmp_path / "work"
     agent = agent_of(tmp_path / "home", peer, memory={"n": 1}, workspace=work)
     with agent.run() as run:

@@ -124,6 +124,7 @@ class Progress(Struct):
     """The answer to the progress of a rollback."""
 
     state: Text = ""
+    verified: bool = False
 
 
 class Fault(Struct):

@@ -35,7 +35,7 @@ from sickbay._mask import Recorder
 from sickbay._orders import Orders
 from sickbay._resuming import resuming
 from sickbay._returns import Returns
-from sickbay._safe_points import SafePoints
+from sickbay._safe_points import ASK_AGAIN, SafePoints
 from sickbay._version import __version__
 from sickbay._ward import Ward
 
@@ -117,15 +117,16 @@ class Life:
                 rings, pause = ledger.rings, ledger.pause
                 if self.is_leaving:
                     raise Leaving
-                if self.orders.rollback is not None or (pause is None and self.points.is_unfinished):
-                    yield from self.points.going_back()
+                points = self.points
+                if points.can_go_back or (pause is None and points.is_unfinished):
+                    yield from points.going_back()
                     continue
                 if pause is None:
                     break
                 if pause.stopped:
                     raise ledger.barred() or Leaving()
                 yield Blocking(self.orders.again)
-                yield Rest(None, rings)
+                yield Rest(ASK_AGAIN if points.waits_for_server else None, rings)
         finally:
             ledger.waiting = False
         ledger.go_on()

@@ -96,7 +96,7 @@ class Orders:
         ledger, pause = self._ledger, payload.get("pause")
         done = ledger.data.rolled_back
         if done is not None and done.get("command") == command["id"]:
-            return self.rolled_back(command)
+            return bool(done.get("owed")) or self.rolled_back(command)
         held = ledger.pause
         if pause and payload.get("goes_on") and (held is None or held.id != pause):
             why = "no pause holds here" if held is None else "another pause holds here"
@@ -120,7 +120,7 @@ class Orders:
             self._ledger.lift(
                 held.id,
                 command["id"],
-                "resume",
+                "rollback",
                 guidance=guidance if isinstance(guidance, str) and guidance else None,
                 probation=payload.get("probation") is not False,
                 said=_sentence("rollback", payload),

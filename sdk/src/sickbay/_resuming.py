@@ -9,6 +9,7 @@ another machine. What is in the way there is kept aside.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,7 @@ def ordered(command: dict[str, Any]) -> Order:
         at=float(said["at"]) if isinstance(said.get("at"), int | float) else 0.0,
         by=str(said.get("by") or "a human")[:200],
         why=str(said.get("reason") or "")[:500],
-        rollback=str(said["rollback"]) if said.get("rollback") else None,
-        command=str(command["id"]),
+        rollback=str(uuid.UUID(str(said.get("rollback")))),
         scope=scope if isinstance(scope, dict) else {"memory": True, "workspace": True, "paths": None},
     )
 

@@ -16,9 +16,11 @@ start or the next resume finishes what the record says.
 from __future__ import annotations
 
 import os
+import stat
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sickbay import _journal
 from sickbay._checkpoint import RolledBack
@@ -28,6 +30,7 @@ from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
 from sickbay._ignore import DEFAULTS, Rules
 from sickbay._state import Pause
+from sickbay.tree.paths import entry_at, entry_name
 
 if TYPE_CHECKING:
     from sickbay._effects import Effects
@@ -40,9 +43,12 @@ if TYPE_CHECKING:
     from sickbay._workspace import Snapshot
 
 
+Heard = Literal["verified", "heard", "refused"] | None
+
+
 @dataclass(slots=True)
 class Order:
-    """What to go back to. `rollback` and `command` are the server's; None when the agent goes by itself."""
+    """What to go back to. `command` is the server's; None when the agent goes by itself."""
 
     checkpoint: str
     memory: str | None
@@ -50,8 +56,9 @@ class Order:
     at: float = 0.0
     by: str = ""
     why: str = ""
-    rollback: str | None = None
-    command: str | None = None
+    asked_by: str = "agent"
+    rollback: str = field(default_factory=lambda: str(uuid.uuid4()))
+    command: dict[str, Any] | None = None
     scope: dict[str, Any] = field(default_factory=lambda: {"memory": True, "workspace": True, "paths": None})
     before: str | None = None
     label: str | None = None
@@ -77,7 +84,6 @@ class Returns:
         self._effects: Effects = home.effects
         self.flush: Callable[[], object] = lambda: None
         self.put_memory = False  # this process has the memory that the record asked for
-        self.held_by = ""  # the pause that holds while one cannot go on
 
     def begin(self, run: str) -> None:
         """What happened while there was no run is this run's to know."""
@@ -124,8 +130,9 @@ class Returns:
 
     # — the way —
 
-    def rolling(self, order: Order) -> Flow[RolledBack]:
+    def rolling(self, order: Order, command: dict[str, Any] | None = None) -> Flow[RolledBack]:
         """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds)."""
+        order.command = command
         before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
         order.before = before.id or None
         self._data.restoring = asdict(order)
@@ -163,7 +170,8 @@ class Returns:
         return workspace is not None and _journal.is_pending(workspace.directory)
 
     def _carried(self, order: Order, current: Snapshot | None, *, again: bool = False) -> Flow[RolledBack]:
-        self._report(order, "restoring")
+        if order.command is not None:
+            yield Blocking(lambda: self._report(order, {"state": "restoring"}))
         try:
             text = yield Blocking(lambda: self._text(order))
             restored = yield Blocking(lambda: self._files(order, current))
@@ -204,7 +212,7 @@ class Returns:
             workspace.directory,
             bytes.fromhex(order.workspace),
             self._fetch(),
-            id=order.rollback or order.checkpoint,
+            id=order.rollback,
             current=current.folder if current is not None else None,
             rules=lambda text: _left_out(text, left),
             scope=paths if paths else None,
@@ -228,85 +236,130 @@ class Returns:
         keeper.parent = order.checkpoint
         keeper.facts.begin_anew()
         after = yield from keeper.taking("rollback", self._label(order), sync=True, restored=True)
-        now = keeper.shelf.get(after.id)
-        memory = now.memory if now is not None and order.wants_memory else None
-        workspace = now.workspace if now is not None and order.wants_files else None
-        whole = not order.scope.get("paths")
-        is_proven = now is not None and (not order.wants_memory or memory == order.memory)
-        is_proven = is_proven and (not order.wants_files or not whole or workspace == order.workspace)
-        told = self._told(order, is_proven)
-        self._data.restoring = None
+        found = keeper.shelf.get(after.id)
+        body = self._evidence(order, found, restored)
+        is_proven = found is not None and (not order.wants_memory or found.memory == order.memory)
+        if found is not None and order.wants_files and not order.scope.get("paths"):
+            is_proven = is_proven and found.workspace == order.workspace
+        told = self._told(order)
         # Its effects stay in their own ledger: the state is small, and written at every failure.
         self._data.rolled_back = {
             "before": told.before, "to": told.to, "by": told.by, "why": told.why, "at": told.at,
-            "since": order.at, "rollback": order.rollback, "command": order.command, "run": self.ledger.run,
+            "since": order.at, "rollback": order.rollback, "run": self.ledger.run,
+            "command": order.command and order.command["id"],
+            "owed": {"command": order.command, "body": body} if order.command is not None else None,
         }  # fmt: skip
+        self._data.restoring = None
         yield Blocking(self._home.state.save)
         failpoint("rollback:done")
-        kept = list(restored.kept) if restored is not None else []
-        yield Blocking(lambda: self._applied(order, memory, workspace, kept))
+        is_told = order.command is not None or (yield Blocking(lambda: self._applied(order, body)))
+        if not is_told:
+            why = f": {order.why}" if order.why else ""
+            self._note(
+                "verified" if is_proven else "failed", order, f"{self._label(order)} by {told.by}{why}"
+            )
         self.ledger.tell(True)
         return told
+
+    def _evidence(self, order: Order, found: Taken | None, restored: Restored | None) -> dict[str, Any]:
+        """What the server compares with the checkpoint."""
+        paths = order.scope.get("paths") if order.wants_files else None
+        root = bytes.fromhex(found.workspace) if found is not None and found.workspace else None
+        here = self.keeper.nodes.fetch(None)
+        return {
+            "state": "applied",
+            "memory": found.memory if found is not None and order.wants_memory else None,
+            "workspace": found.workspace if found is not None and order.wants_files else None,
+            "paths": {path: entry_name(entry_at(root, path, here)) for path in paths} if paths else None,
+            "kept": [path[:1000] for path in restored.kept[:1000]] if restored is not None else [],
+        }
 
     def _label(self, order: Order) -> str:
         return f"rolled back to {order.label or order.checkpoint[:8]}"[:200]
 
-    def _told(self, order: Order, is_proven: bool) -> RolledBack:
+    def _told(self, order: Order) -> RolledBack:
         now = self._home.clock.wall()
         effects = self._effects.between(order.at, now)
-        told = RolledBack(order.before, order.checkpoint, order.by or self.name, order.why, now, effects)
-        why = f": {order.why}" if order.why else ""
-        title = f"{self._label(order)} by {told.by}{why}"
-        self._note("verified" if is_proven else "failed", order, title)
-        return told
+        by = order.by or self.name
+        return RolledBack(order.before, order.checkpoint, by, order.why, now, effects)
 
     # — what becomes of it —
 
-    def _applied(self, order: Order, memory: str | None, workspace: str | None, kept: list[str]) -> None:
-        if order.rollback is not None:
-            self.flush()
-        self._report(order, "applied", memory=memory, workspace=workspace, kept=kept[:1000])
+    @property
+    def owed(self) -> dict[str, Any] | None:
+        """The command whose end the server has yet to be told."""
+        done = self._data.rolled_back
+        owed = done.get("owed") if done is not None else None
+        return owed["command"] if owed else None
+
+    def tell_owed(self) -> Heard:
+        """Tell it."""
+        done = self._data.rolled_back
+        if done is None or not done.get("owed"):
+            return None
+        order = Order(done["to"], None, None, rollback=done["rollback"], before=done["before"])
+        order.command = done["owed"]["command"]
+        heard = self._applied(order, done["owed"]["body"])
+        if heard is not None:
+            done["owed"] = None
+            self._home.state.save()
+        return heard
+
+    def _applied(self, order: Order, body: dict[str, Any]) -> Heard:
+        """The server has the checkpoints that it is told of."""
+        if self._shipping() is None:
+            return None
+        self.flush()
+        return self._report(order, body)
 
     def _gave_up(self, order: Order, why: str) -> None:
         """Nothing was changed; the agent is where it was."""
         self._data.restoring = None
         self._home.state.save()
-        self._note("failed", order, f"not rolled back to {order.label or order.checkpoint[:8]}: {why}")
-        self._report(order, "failed", why=why)
+        if not self._report(order, {"state": "failed", "why": why[:2000]}):
+            self._note("failed", order, f"not rolled back to {order.label or order.checkpoint[:8]}: {why}")
         self.ledger.tell(True)
 
     def stuck(self, order: Order, why: str) -> None:
         """The files are neither the old ones nor the new ones: nothing runs before they are."""
         self._home.state.save()
         pause = Pause(
-            id=_uuid(),
+            id=str(uuid.uuid4()),
             owner="detector",
             cause=f"a rollback has begun and cannot go on yet: {why}",
             at=self._home.clock.wall(),
         )
-        if self.ledger.take(pause):
-            self.held_by = pause.id
-        self._report(order, "restoring", why=why)
+        self.ledger.take(pause)
+        self._report(order, {"state": "restoring", "why": why[:2000]})
         self.ledger.tell(True)
 
     @harmless(None)
     def _note(self, outcome: str, order: Order, title: str) -> None:
+        """Where the server does not: it writes the line of each rollback that it hears of."""
         line = {"kind": "rollback", "name": "rollback", "outcome": outcome, "title": title[:500]}
-        if order.rollback is not None:
-            line["kind"] = "command"  # the server writes the rollback's own line
         self.ledger.note({**line, "checkpoint": order.checkpoint, "before": order.before, "by": order.by})
 
     @harmless(None)
-    def _report(self, order: Order, state: str, **more: Any) -> None:
+    def _report(self, order: Order, said: dict[str, Any]) -> Heard:
+        """What the server says to it; None: it has not heard it yet."""
+        from sickbay._wire import Refused
+
         shipping = self._shipping()
-        if order.rollback is None or shipping is None:
-            return
-        body: dict[str, Any] = {"state": state, "memory": None, "workspace": None, "why": "", "kept": []}
-        before = order.before
+        if shipping is None:
+            return None
+        body = {**said, "before": order.before}
+        if order.command is None:
+            body |= {"asked_by": order.asked_by, "checkpoint": order.checkpoint, "reason": order.why}
+            body |= {"scope": order.scope}
         try:
-            shipping.progress(order.rollback, {**body, **more, "before": before})
+            answer = shipping.progress(order.rollback, body)
+        except Refused as refused:
+            log.warning("sickbay: the server does not take the report of a rollback: %s", refused)
+            return None if refused.error in ("no_checkpoint", "not_taken") else "refused"
         except SickbayError as error:
-            log.warning("sickbay: the progress of a rollback did not get through: %s", error)
+            log.warning("sickbay: the report of a rollback did not get through: %s", error)
+            return None
+        return "verified" if answer.verified else "heard"
 
     def _finished(self) -> None:
         from sickbay import _restore
@@ -325,8 +378,6 @@ def _left_out(text: bytes, left: dict[str, str]) -> Callable[[bytes, os.stat_res
     rules = Rules([*(os.fsencode(rule) for rule in DEFAULTS), *text.split(b"\n")])
 
     def leaves_out(path: bytes, found: os.stat_result) -> bool:
-        import stat
-
         names = path.split(b"/")
         above = [b"/".join(names[:n]) for n in range(1, len(names))]
         if any(rules.ignores(folder, True) or os.fsdecode(folder) in left for folder in above):
@@ -334,9 +385,3 @@ def _left_out(text: bytes, left: dict[str, str]) -> Callable[[bytes, os.stat_res
         return os.fsdecode(path) in left or rules.ignores(path, stat.S_ISDIR(found.st_mode))
 
     return leaves_out
-
-
-def _uuid() -> str:
-    import uuid
-
-    return str(uuid.uuid4())

@@ -44,14 +44,20 @@ class SafePoints:
 
     @property
     def has_to_stop(self) -> bool:
-        return self._orders.rollback is not None or self._keeper.is_due()
+        return self.can_go_back or self._keeper.is_due()
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether the server waits for a rollback, or for word of one, and may be there."""
+        waits = self._orders.rollback is not None or self.owes
+        return waits and self._clock.boot() >= self._ask_again_at
 
     def before(self, external: bool) -> Flow[None]:
         """An action is about to begin."""
         ledger, keeper = self._ledger, self._keeper
         if ledger.pause is not None or keeper.home.is_forked:
             return  # it will not begin
-        if self._orders.rollback is not None and not ledger.in_flight:
+        if not ledger.in_flight and self.can_go_back:
             yield from self.going_back()
         if external:
             if keeper.has_state:
@@ -98,7 +104,7 @@ class SafePoints:
             keeper.say("not rolled back: no checkpoint is known to be good; the agent goes on as it is")
             return None
         order = self._returns.order_of(goods[min(max(0, streak - 2), len(goods) - 1)])
-        order.by, order.why = "supervise", why[:500]
+        order.by, order.why, order.asked_by = "supervise", why[:500], "verdict"
         try:
             yield from self._returns.rolling(order)
         except RestoreRefused as refused:
@@ -114,10 +120,12 @@ class SafePoints:
         """Finish what was begun, and do what the server has ordered."""
         if self.is_unfinished or self._returns.is_pending:
             with contextlib.suppress(RestoreUnfinished, RestoreRefused):  # said where they were raised
-                done = yield from self._returns.finishing()
-                self._settle(done)
+                yield from self._returns.finishing()
+        if not self.can_go_back:
+            return
+        yield from self._telling()
         command = self._orders.rollback
-        if command is None or self.is_unfinished or self._clock.boot() < self._ask_again_at:
+        if command is None or self.is_unfinished:
             return
         taken = yield Blocking(lambda: self._orders.take(command))
         if taken == "unreachable":
@@ -129,27 +137,34 @@ class SafePoints:
 
     def _obeying(self, command: dict[str, Any]) -> Flow[None]:
         try:
-            yield from self._returns.rolling(ordered(command))
+            yield from self._returns.rolling(ordered(command), command)
         except (RestoreRefused, ValueError) as refused:
             why = str(refused)
             yield Blocking(lambda: self._orders.gave_up(command, why))
         except RestoreUnfinished:
             return
         else:
-            yield Blocking(lambda: self._orders.rolled_back(command))
+            yield from self._telling()
 
-    def _settle(self, done: RolledBack | None) -> None:
-        """The pause of a rollback that could not go on has served its purpose."""
-        pause = self._ledger.pause
-        if done is not None and pause is not None and pause.id == self._returns.held_by:
-            self._ledger.lift(
-                pause.id,
-                "",
-                "resume",
-                guidance=None,
-                probation=True,
-                said="resumed: the rollback is finished",
-            )
+    def _telling(self) -> Flow[None]:
+        """The server is owed the proof of what was done; without it no pause of a decision ends."""
+        command = self._returns.owed
+        if command is None:
+            return
+        heard = yield Blocking(self._returns.tell_owed)
+        if heard == "verified":
+            yield Blocking(lambda: self._orders.rolled_back(command))
+        elif heard is None:
+            self._ask_again_at = self._clock.boot() + ASK_AGAIN
+
+    @property
+    def owes(self) -> bool:
+        """Whether the server has yet to be told how a rollback ended."""
+        return self._returns.owed is not None
+
+    @property
+    def waits_for_server(self) -> bool:
+        return self.owes or self._orders.rollback is not None
 
     @property
     def is_unfinished(self) -> bool:

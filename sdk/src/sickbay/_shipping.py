@@ -182,10 +182,10 @@ class Shipping:
             left = left[max(1, min(count, len(asked))) :]
         return found
 
-    def progress(self, rollback: str, body: dict[str, Any]) -> None:
+    def progress(self, rollback: str, body: dict[str, Any]) -> _answers.Progress:
         agent, query = self._who()
         path = f"rollbacks/{uuid.UUID(rollback)}/progress/"
-        self._wire.checkpoints(agent, path, query, dumps(body), _answers.Progress)
+        return self._wire.checkpoints(agent, path, query, dumps(body), _answers.Progress)
 
     def _who(self) -> tuple[str, dict[str, Any]]:
         query = self._query()
