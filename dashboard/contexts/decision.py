@@ -106,6 +106,7 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         and any(f.waits and not f.hears for f in followed),
         "may_pause": access.can(actor, "pause", incident),
         "reasons": REASONS["start" if face == "stopped" else "resume"],
+        "rollback_reasons": REASONS["rollback"],
         "stop_reasons": REASONS["stop"],
         "resume_does": _resume_does(waiting, gone, now),
         "stop_does": _stop_does(waiting, gone),
