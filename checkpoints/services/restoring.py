@@ -254,7 +254,7 @@ def _until(row: Rollback, target: Checkpoint, now: dt.datetime) -> dt.datetime:
     before = queries.of_agent(row.agent_id, row.before) if row.before else None
     if before is not None:
         return before.at
-    newest = queries.newest(target)
+    newest = queries.newest(row.agent_id, row.instance_id)
     if newest is not None and newest.parent == target.pk and newest.why == Why.ROLLBACK:
         return newest.at - dt.timedelta(microseconds=1)
     return row.began_at or now
