@@ -70,7 +70,6 @@ def ordered(command: dict[str, Any]) -> Order:
         checkpoint=str(said.get("checkpoint")),
         memory=_name(said.get("memory")),
         workspace=_name(said.get("workspace")),
-        at=float(said["at"]) if isinstance(said.get("at"), int | float) else 0.0,
         by=str(said.get("by") or "a human")[:200],
         why=str(said.get("reason") or "")[:500],
         rollback=str(uuid.UUID(str(said.get("rollback")))),

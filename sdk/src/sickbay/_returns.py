@@ -133,6 +133,8 @@ class Returns:
     def rolling(self, order: Order, command: dict[str, Any] | None = None) -> Flow[RolledBack]:
         """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds)."""
         order.command = command
+        if command is not None:
+            yield Blocking(lambda: self._dated(order))
         before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
         order.before = before.id or None
         self._data.restoring = asdict(order)
@@ -140,6 +142,18 @@ class Returns:
         failpoint("rollback:recorded")
         self.ledger.tell(True)
         return (yield from self._carried(order, self.keeper.snapshot))
+
+    def _dated(self, order: Order) -> None:
+        """An order names its checkpoint; since when effects count, and what it is called, is known here."""
+        known: Any = self.keeper.shelf.get(order.checkpoint)
+        shipping = self._shipping()
+        if known is None and shipping is not None:
+            try:
+                known = shipping.one(order.checkpoint)
+            except (SickbayError, ValueError) as error:
+                log.debug("sickbay: %s", error)
+        if known is not None:
+            order.at, order.label = known.at, known.label
 
     def finishing(self) -> Flow[RolledBack | None]:
         """What an earlier process began; before anything else of the agent."""
