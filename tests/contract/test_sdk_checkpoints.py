@@ -89,7 +89,7 @@ def test_what_is_taken_is_seen(make: Any, tmp_path: Path) -> None:
 def test_a_rollback_by_token_is_verified_and_the_agent_goes_on(
     make: Any, daphne: Daphne, operator: dict[str, str], tmp_path: Path
 ) -> None:
-    """Ordered while it runs: obeyed at a safe point, proven by both names; what comes after descends from it."""
+    """Ordered while it runs: obeyed at a safe point and proven; what comes after descends from it."""
     work = tmp_path / "work"
     agent = make(memory={"n": 1}, workspace=work)
     with agent.run() as run:

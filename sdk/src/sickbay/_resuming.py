@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import log
-from sickbay._returns import Order, Returns
+from sickbay._order import Order
 
 if TYPE_CHECKING:
     from sickbay._keeper import Keeper
+    from sickbay._returns import Returns
     from sickbay._shipping import Shipping
 
 
