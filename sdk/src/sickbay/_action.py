@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sickbay import _lazy, _once, _outcome, _report
 from sickbay._errors import ActionFailed
@@ -26,9 +26,6 @@ from sickbay._guard import log
 from sickbay._mask import INPUT, OUTPUT, TITLE, Record
 from sickbay._outcome import Ruling, Verdict, Verify
 from sickbay._ward import Ward
-
-if TYPE_CHECKING:
-    pass
 
 _current: ContextVar[Action | None] = ContextVar("sickbay_action", default=None)
 

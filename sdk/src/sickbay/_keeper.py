@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sickbay import _outcome, _standing
+from sickbay import _standing
 from sickbay._checkpoint import Checkpoint
+from sickbay._checks import Checks
 from sickbay._errors import BadArgument, SickbayError
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
@@ -81,11 +82,11 @@ class Keeper:
         self.parent: str | None = None
         self.run = run
         self.wake: Callable[[], None] = lambda: None
-        self._given, self._clock, self._checks = given, home.clock, checks
+        self._given, self._clock = given, home.clock
+        self._checks = Checks(checks, self.facts, ledger, home.clock)
         self._every = given.checkpoint_every.total_seconds()
         self._due = float("inf")
         self._stateful = given.workspace is not None or given.has_memory
-        self._checking = threading.local()
         self._lock = threading.RLock()
         self._tree: Tree | None = None
         self._plains: dict[bytes, bytes] = {}
@@ -134,7 +135,7 @@ class Keeper:
         """
         self._due = self._clock.boot() + self._every
         if not restored:
-            yield from self._checked()
+            yield from self._checks.run()
         moment = self._moment(why, label, failing=bool(self.ledger.data.account.streak) and not restored)
         taken: Taken | None = None
         if moment is not None:
@@ -143,47 +144,6 @@ class Keeper:
         if taken is None:
             return Checkpoint("", "refused", label, self._clock.wall())
         return Checkpoint(taken.id, taken.standing, label, taken.at)
-
-    def _checked(self) -> Flow[None]:
-        """The agent's own checks. One of them may act, and would come here again."""
-        if not self._checks or getattr(self._checking, "now", False):
-            return
-        self._checking.now = True
-        try:
-            for check in self._checks:
-                try:
-                    verdict = _outcome.verdict_of((yield check, ()))
-                except Exception as error:
-                    verdict = _outcome.verdict_of_raise(error)
-                self._judge(check, verdict)
-        finally:
-            self._checking.now = False
-
-    @harmless(None)
-    def _judge(self, check: Callable[[], Any], verdict: _outcome.Verdict) -> None:
-        name = getattr(check, "__name__", type(check).__name__)
-        if verdict.passed:
-            self.facts.checks += 1
-        elif verdict.passed is None:
-            self.facts.unknowns += 1
-            title = f"check {name} could not tell" + (f": {verdict.why}" if verdict.why else "")
-            self._signal(title, "warn")
-        else:
-            self.facts.fails += 1
-            why = verdict.why or f"{name} said no"
-            self.ledger.failed_outside(
-                {
-                    "kind": "failure",
-                    "at": self._clock.wall(),
-                    "name": "check",
-                    "failure": "verification",
-                    "counted": True,
-                    "exception": None,
-                    "message": why[:500],
-                    "why": why[:500],
-                    "title": f"check {name}: {why}"[:500],
-                }
-            )
 
     def _moment(self, why: str, label: str | None, *, failing: bool) -> Moment | None:
         try:

@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sickbay._aside import Aside
+from sickbay._beats import Beats
+from sickbay._complaints import UNREADABLE, Complaints
 from sickbay._errors import SickbayError, TokenRefused
 from sickbay._home import Home
-from sickbay._identity import Identity, unregistered
+from sickbay._identity import Identity
 from sickbay._pacing import Pacing
 from sickbay._sender import Failed, Portion, Sender, standing_of
 from sickbay._spool import Batch
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from sickbay._wire import Wire
 
 LONGEST_WAIT = 600.0
-REFUSED_WAIT = 60.0
-UNREADABLE = (400, 413, 422)
 log = logging.getLogger("sickbay")
 
 
@@ -94,9 +94,9 @@ class Link:
         self._answered = False
         self._run, self._started_at = uuid.uuid4().hex, home.clock.wall()
         self._told: Any = None
-        self._doing: tuple[str | None, float] = (None, 0.0)
-        self._beats = 0
-        self._complaint = self.complaint = ""
+        self._beats = Beats(home.clock)
+        self.doing, self.beat = self._beats.doing, self._beats.next
+        self.complaints = Complaints(identity.agent, home.directory)
         home.spool.wake = self._sender.nudge
 
     # What core calls
@@ -158,10 +158,6 @@ class Link:
         """There is something to send, or the state changed."""
         if not self._cut:
             self._sender.nudge(urgent)
-
-    def doing(self, text: str | None) -> None:
-        """What the next beat says."""
-        self._doing = (text, self.home.clock.wall())
 
     def receipt(self, command: str, state: str, why: str = "", timeout: float = 10.0) -> Taken:
         """Tell the server; anything but "ok" means: do not act (or tell it again)."""
@@ -230,7 +226,7 @@ class Link:
             state.data.epoch, state.data.epoch_run = answer.epoch, self._run
             state.save()
         self._answered = True  # from here on, being fenced is believed
-        self._reached()
+        self.complaints.reached()
         self._told_pace(answer.beat_s, answer.reconnect_max_s)
         self._commands.after = 0
         is_stopped = answer.pause is not None and answer.pause.stopped  # then it ends at once
@@ -278,26 +274,14 @@ class Link:
             more = self._take(answer, batch)
             return self._ship() or more
         except SickbayError as error:
-            raise self._failed(error) from error
+            raise self.complaints.failed(error) from error
 
     def _send(self, batch: Batch | None, state: dict[str, Any]) -> Stored | None:
         """The answer; None when the server refused just this, which was dealt with."""
         from sickbay._wire import Refused
 
         assert self._wire is not None
-        lines = batch.lines if batch else []
-        header = {
-            "agent": self.identity.agent,
-            "instance": self.identity.instance,
-            "process": self.identity.process,
-            "run": batch.run if batch else self._run,
-            "started_at": batch.started_at if batch else self._started_at,
-            "epoch": self._speaking_epoch,
-            "first_seq": batch.first if batch else self.home.spool.seq + 1,
-            "n": len(lines),
-            "sent_at": self.home.clock.wall(),
-            "state": state,
-        }
+        lines, header = batch.lines if batch else [], self._header(batch, state)
         try:
             return self._wire.events(header, lines)
         except Refused as refused:
@@ -312,9 +296,19 @@ class Link:
                 self.home.spool.acknowledged(batch, 1)
             return None
 
+    def _header(self, batch: Batch | None, state: dict[str, Any]) -> dict[str, Any]:
+        who, spool = self.identity, self.home.spool
+        run, started_at = (batch.run, batch.started_at) if batch else (self._run, self._started_at)
+        return {
+            "agent": who.agent, "instance": who.instance, "process": who.process, "run": run,
+            "started_at": started_at, "epoch": self._speaking_epoch, "n": len(batch.lines) if batch else 0,
+            "first_seq": batch.first if batch else spool.seq + 1, "sent_at": self.home.clock.wall(),
+            "state": state,
+        }  # fmt: skip
+
     def _take(self, answer: Stored, batch: Batch | None) -> bool:
         """What an answer to a batch says, believed within reason. Whether more waited behind the batch."""
-        self._reached()
+        self.complaints.reached()
         more = False
         if batch is not None:
             count = max(0, min(len(batch.lines), (answer.ack or 0) - batch.first + 1))
@@ -353,28 +347,6 @@ class Link:
             self._fenced(epoch)
             return False
 
-    def _failed(self, error: SickbayError) -> Failed:
-        """Said once, then only when the reason changes: the agent goes on, the spool keeps."""
-        from sickbay._wire import NotAnswered
-
-        self.complaint = str(error)
-        kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
-        if kind != self._complaint:
-            self._complaint = kind
-            why, kept = str(error).rstrip("."), f"Everything is kept in {self.home.directory}"
-            if getattr(error, "status", 0) in UNREADABLE:  # a batch's were dealt with: this is register's
-                log.error("sickbay: %s. %s. %s", why, unregistered(self.identity.agent), kept)
-            else:
-                log.warning("sickbay: %s. %s and sent later", why, kept)
-        if isinstance(error, NotAnswered):
-            return Failed(error.wait)
-        return Failed(REFUSED_WAIT if isinstance(error, TokenRefused) else 0.0)
-
-    def _reached(self) -> None:
-        if self._complaint:
-            self._complaint = ""
-            log.info("sickbay: the server answers again")
-
     def _fresh_state(self) -> dict[str, Any]:
         try:
             self._state = self._snapshot()
@@ -397,11 +369,6 @@ class Link:
             "epoch": self._speaking_epoch,
             "process": who.process,
         }
-
-    def beat(self) -> dict[str, Any]:
-        self._beats += 1
-        doing, since = self._doing
-        return {"seq": self._beats, "doing": doing and doing[:200], "since": since or None}
 
     def heard(self, reconnect_max_s: float) -> None:
         """The socket is open: the server is there, so what was held back goes now."""

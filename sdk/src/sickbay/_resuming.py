@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import log
-from sickbay._returns import Order, Returns
+from sickbay._order import Order
 
 if TYPE_CHECKING:
     from sickbay._keeper import Keeper
+    from sickbay._returns import Returns
     from sickbay._shipping import Shipping
 
 
@@ -70,7 +71,6 @@ def ordered(command: dict[str, Any]) -> Order:
         checkpoint=str(said.get("checkpoint")),
         memory=_name(said.get("memory")),
         workspace=_name(said.get("workspace")),
-        at=float(said["at"]) if isinstance(said.get("at"), int | float) else 0.0,
         by=str(said.get("by") or "a human")[:200],
         why=str(said.get("reason") or "")[:500],
         rollback=str(uuid.UUID(str(said.get("rollback")))),

@@ -15,11 +15,9 @@ start or the next resume finishes what the record says.
 
 from __future__ import annotations
 
-import os
-import stat
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from sickbay import _journal
@@ -28,7 +26,7 @@ from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
 from sickbay._failpoints import failpoint
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
-from sickbay._ignore import DEFAULTS, Rules
+from sickbay._order import Order, left_out
 from sickbay._state import Pause
 from sickbay.tree.paths import entry_at, entry_name
 
@@ -44,32 +42,6 @@ if TYPE_CHECKING:
 
 
 Heard = Literal["verified", "heard", "refused"] | None
-
-
-@dataclass(slots=True)
-class Order:
-    """What to go back to. `command` is the server's; None when the agent goes by itself."""
-
-    checkpoint: str
-    memory: str | None
-    workspace: str | None
-    at: float = 0.0
-    by: str = ""
-    why: str = ""
-    asked_by: str = "agent"
-    rollback: str = field(default_factory=lambda: str(uuid.uuid4()))
-    command: dict[str, Any] | None = None
-    scope: dict[str, Any] = field(default_factory=lambda: {"memory": True, "workspace": True, "paths": None})
-    before: str | None = None
-    label: str | None = None
-
-    @property
-    def wants_memory(self) -> bool:
-        return self.memory is not None and self.scope.get("memory") is not False
-
-    @property
-    def wants_files(self) -> bool:
-        return self.workspace is not None and self.scope.get("workspace") is not False
 
 
 class Returns:
@@ -133,6 +105,8 @@ class Returns:
     def rolling(self, order: Order, command: dict[str, Any] | None = None) -> Flow[RolledBack]:
         """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds)."""
         order.command = command
+        if command is not None:
+            yield Blocking(lambda: self._dated(order))
         before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
         order.before = before.id or None
         self._data.restoring = asdict(order)
@@ -140,6 +114,18 @@ class Returns:
         failpoint("rollback:recorded")
         self.ledger.tell(True)
         return (yield from self._carried(order, self.keeper.snapshot))
+
+    def _dated(self, order: Order) -> None:
+        """An order names its checkpoint; since when effects count, and what it is called, is known here."""
+        known: Any = self.keeper.shelf.get(order.checkpoint)
+        shipping = self._shipping()
+        if known is None and shipping is not None:
+            try:
+                known = shipping.one(order.checkpoint)
+            except (SickbayError, ValueError) as error:
+                log.debug("sickbay: %s", error)
+        if known is not None:
+            order.at, order.label = known.at, known.label
 
     def finishing(self) -> Flow[RolledBack | None]:
         """What an earlier process began; before anything else of the agent."""
@@ -214,7 +200,7 @@ class Returns:
             self._fetch(),
             id=order.rollback,
             current=current.folder if current is not None else None,
-            rules=lambda text: _left_out(text, left),
+            rules=lambda text: left_out(text, left),
             scope=paths if paths else None,
         )
 
@@ -371,17 +357,3 @@ class Returns:
     def _fetch(self) -> Callable[[list[bytes]], dict[bytes, bytes]]:
         shipping = self._shipping()
         return self.keeper.nodes.fetch(shipping.fetch if shipping is not None else None)
-
-
-def _left_out(text: bytes, left: dict[str, str]) -> Callable[[bytes, os.stat_result], bool]:
-    """What snapshots leave out: by rules, and what the last one could not keep."""
-    rules = Rules([*(os.fsencode(rule) for rule in DEFAULTS), *text.split(b"\n")])
-
-    def leaves_out(path: bytes, found: os.stat_result) -> bool:
-        names = path.split(b"/")
-        above = [b"/".join(names[:n]) for n in range(1, len(names))]
-        if any(rules.ignores(folder, True) or os.fsdecode(folder) in left for folder in above):
-            return True
-        return os.fsdecode(path) in left or rules.ignores(path, stat.S_ISDIR(found.st_mode))
-
-    return leaves_out
