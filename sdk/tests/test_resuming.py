@@ -114,6 +114,17 @@ def test_what_still_waits_here_is_newer_than_what_the_server_has(tmp_path: Path,
         assert again.memory == {"n": 7}
 
 
+def test_without_the_server_it_goes_on_from_what_it_left(tmp_path: Path, peer: Peer) -> None:
+    """Everything was sent, and the server is away at the next start: the memory is here all the same."""
+    agent = agent_of(tmp_path, peer, memory={"n": 0})
+    with agent.run():
+        agent.memory["n"] = 9
+    peer.down()
+    again = agent_of(tmp_path, peer, memory={"n": 0})
+    with again.run():
+        assert again.memory == {"n": 9}
+
+
 def test_without_what_it_needs_it_begins_and_says_so(harness: Harness, tmp_path: Path) -> None:
     """Packs are gone and there is no server: the agent runs with what it was given, and a signal says why."""
     with harness.agent(memory={"n": 0}).run():

@@ -44,7 +44,9 @@ def agent_of(base: Path, peer: Peer, **more: Any) -> Agent:
 
 def packs(base: Path) -> list[str]:
     return sorted(
-        p.name for p in (base / "refund-desk" / "main" / "checkpoints").iterdir() if "index" not in p.name
+        p.name
+        for p in (base / "refund-desk" / "main" / "checkpoints").iterdir()
+        if p.suffix in (".pack", ".part", ".aside")
     )
 
 

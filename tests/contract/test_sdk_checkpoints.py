@@ -130,6 +130,7 @@ def test_roll_back_and_resume_is_verified_and_running(
         good = until(lambda: Checkpoint.objects.filter(standing="good").first())
         assert good is not None and incident is not None
         until(lambda: Instance.objects.get().status == "paused", 20)
+        until(lambda: Checkpoint.objects.filter(label="when it paused").exists(), 20)  # the version's last move
         incident.refresh_from_db()
         asked(
             daphne, operator, f"incidents/{incident.pk}/decide/", decision="rollback", reason="it drifted",

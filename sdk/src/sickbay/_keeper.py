@@ -25,6 +25,7 @@ from sickbay._checks import Checks
 from sickbay._errors import BadArgument, SickbayError
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
+from sickbay._last_memory import LastMemory
 from sickbay._mind import Mind
 from sickbay._packs import Packs, PacksFull
 from sickbay._shelf import Shelf, Taken
@@ -77,6 +78,7 @@ class Keeper:
         self.packs = Packs(self.directory)
         self.shelf = Shelf(self.directory / "index.ndjson")
         self.facts = Facts()
+        self._last = LastMemory(self.directory / "memory")
         self.workspace: Workspace | None = None
         self.snapshot: Snapshot | None = None
         self.parent: str | None = None
@@ -313,15 +315,21 @@ class Keeper:
         with self._lock:
             if self._tree is not None and self._tree.root.hex() == root:
                 return self._tree.text
-            return self._texts.get(root)
+            here = self._texts.get(root)
+        return here if here is not None else self._last.text(root)
 
-    def safe(self) -> None:
-        """Nothing waits for the server: what the workspace's cache knows may be kept over a restart."""
-        if self.workspace is not None:
-            try:
-                self.workspace.save()
-            except (OSError, SickbayError) as error:
-                log.debug("sickbay: %s", error)
+    def safe(self, *, at_once: bool = False) -> None:
+        """Nothing waits for the server: what a start without it needs is kept over a restart."""
+        with self._lock:
+            tree = self._tree
+        try:
+            if tree is not None:
+                self._last.keep(tree.root.hex(), tree.text, at_once=at_once)
+            if self.workspace is not None:
+                self.workspace.save(at_once)
+                self.workspace.get_ready(0.0 if at_once else 0.02)
+        except (OSError, SickbayError) as error:
+            log.debug("sickbay: %s", error)
 
     def set_aside(self, why: str) -> None:
         """The server cannot take one: the next stands by itself."""
@@ -331,6 +339,9 @@ class Keeper:
     def close(self) -> None:
         if not self.home.is_forked:
             self.packs.sync()
+            is_safe = not self._given.url or not self.packs.waiting()
+            if is_safe and self.directory.exists():
+                self.safe(at_once=True)
             self.shelf.close()
 
     # — saying —

@@ -6,9 +6,8 @@
     snapshot() → the state that travels with every batch          (called on the sender's thread)
     on_account, on_pause, on_commands, on_fenced                  (called on the sender's or listener's)
 
-At most three threads, all daemons, started by the first register: the sender, the listener, the socket's
-reader. Without a URL there is only the sender, which makes the spool safe once a second. In a forked child
-the link is cut: the run is the parent's.
+At most three daemon threads, started by the first register: sender, listener, the socket's reader. Without a
+URL only the sender, which makes the spool safe once a second. In a forked child the link is cut.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sickbay._aside import Aside
 from sickbay._beats import Beats
@@ -111,7 +110,7 @@ class Link:
 
     @property
     def reaches(self) -> Shipping | None:
-        """The way to the server's checkpoints, where the server has answered this process."""
+        """The server's checkpoints, where it has answered this process."""
         return self.shipping if self._answered and not self._cut else None
 
     def start(self) -> None:
@@ -166,13 +165,11 @@ class Link:
             return "unreachable"
         self.start()
         job = self._sender.ask(lambda: commands.receipt(command, state, why))
-        if not job.wait(timeout):
-            return "unreachable"
+        if job.wait(timeout) and job.error is None:
+            return cast("Taken", job.result)
         if job.error is not None:
             log.warning("sickbay: the receipt of a command did not get through: %s", job.error)
-            return "unreachable"
-        answer: Taken = job.result
-        return answer
+        return "unreachable"
 
     def fetch(self, timeout: float = 3.0) -> bool:
         """Fetch the commands that wait, now, and have them handed on; whether that was done in time."""

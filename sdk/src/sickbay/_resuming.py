@@ -21,6 +21,7 @@ from sickbay._order import Order
 if TYPE_CHECKING:
     from sickbay._keeper import Keeper
     from sickbay._returns import Returns
+    from sickbay._shelf import Taken
     from sickbay._shipping import Shipping
 
 
@@ -46,7 +47,7 @@ def resuming(
 
 def _newest(keeper: Keeper, returns: Returns, shipping: Shipping | None) -> tuple[Order | None, bool]:
     """The newest usable one, and whether this home took it."""
-    waiting = keeper.shelf.usable(set(keeper.packs.waiting()))
+    waiting = next(iter(keeper.shelf.usable(set(keeper.packs.waiting()))), None)
     told = None
     if waiting is None and shipping is not None:
         try:
@@ -59,8 +60,15 @@ def _newest(keeper: Keeper, returns: Returns, shipping: Shipping | None) -> tupl
         keeper.shelf.told(told.id, told.standing)
         order = Order(told.id, told.memory, told.workspace, told.at, label=told.label)
         return order, keeper.shelf.get(told.id) is not None
-    found = waiting or keeper.shelf.usable()
+    found = waiting or _at_hand(keeper)
     return (returns.order_of(found), True) if found is not None else (None, True)
+
+
+def _at_hand(keeper: Keeper) -> Taken | None:
+    """Without the server: the newest whose memory is here, else the newest."""
+    usable = keeper.shelf.usable()
+    here = (taken for taken in usable if taken.memory and keeper.text_at_hand(taken.memory) is not None)
+    return next(here, usable[0] if usable else None)
 
 
 def ordered(command: dict[str, Any]) -> Order:

@@ -98,17 +98,15 @@ class Shelf:
         with self._lock:
             return [taken for taken in self._line() if taken.standing == GOOD]
 
-    def usable(self, numbers: set[int] | None = None) -> Taken | None:
-        """The newest that a run may go on from; `numbers`: only of these packs."""
+    def usable(self, numbers: set[int] | None = None) -> list[Taken]:
+        """What a run may go on from, the newest first; `numbers`: only of these packs."""
         with self._lock:
-            return next(
-                (
-                    taken
-                    for taken in reversed(self._taken.values())
-                    if taken.standing in USABLE and (numbers is None or taken.number in numbers)
-                ),
-                None,
-            )
+            newest_first = reversed(self._taken.values())
+            return [
+                taken
+                for taken in newest_first
+                if taken.standing in USABLE and (numbers is None or taken.number in numbers)
+            ]
 
     def close(self) -> None:
         if self._fd >= 0:
