@@ -60,7 +60,8 @@ def test_what_changed_is_there(signed_in: Client, project: Project) -> None:
         "Instructions same", "Tools same", "Code git:1a2b3c4 and model claude same",
         "41 to 42: 1 deleted , 2 added , 37 only moved up by 1",
         "3 messages unchanged, places 0 to 2", "37 messages unchanged, places 4 to 40 became 3 to 39",
-        f"amount_scale {MINUS} before 100 + now 10", "text of 33 words, changed in 2 places", "arrives is scanned",
+        f"amount_scale {MINUS} before 100 + now 10", "text of 33 words, changed in 2 places",
+        "arrives is scanned",
         "8852.pdf binary, 23.0 → 24.6 KB", "moved.md was policies/old.md", "12 files unchanged",
         "4 other keys unchanged: orders, buyers, seen, queue", "5 of 17 files",
     ):  # fmt: skip
