@@ -93,8 +93,6 @@ class _Memories:
         diff = self.diff
         diff.nodes = self.rounds.loaded
         diff.changes = [change for _, change in sorted(self.found, key=lambda found: found[0])]
-        if len(diff.changes) > MOST_CHANGES:
-            diff.changes, diff.complete = diff.changes[:MOST_CHANGES], False
         return diff
 
     def roots(self, old: bytes | None, new: bytes | None) -> Comparing:
@@ -104,7 +102,14 @@ class _Memories:
         self._value(before, after, (), (), ())
 
     def _say(self, order: tuple[int, ...], change: Change) -> None:
-        self.found.append((order, change))
+        if self._is_full:
+            self.diff.complete = False
+        else:
+            self.found.append((order, change))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.found) >= MOST_CHANGES
 
     def _value(
         self, old: Item | None, new: Item | None, path: Path, was: Path, order: tuple[int, ...]
@@ -120,6 +125,9 @@ class _Memories:
             self._say(order, Change("change", path, old, new, moved))
 
     def _containers(self, old: Item, new: Item, path: Path, was: Path, order: tuple[int, ...]) -> Comparing:
+        if self._is_full:
+            self.diff.complete = False
+            return
         named = [item.piece.name for item in (old, new) if item.piece is not None and item.piece.name]
         nodes = (yield named) if named else {}
         kind = kind_of(new, nodes)

@@ -7,6 +7,7 @@ were drawn from.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import datetime
 from functools import lru_cache
 
@@ -36,6 +37,12 @@ def bars(text: str) -> SafeString:
 def status(status: str, note: str = "") -> SafeString:
     """A status with what stands beside it: an age, which most have for minutes, or words."""
     return render_to_string("partials/ui/status.html", {"status": status, "note": note})
+
+
+@lru_cache(maxsize=4_096)
+def history_row(line: Hashable) -> SafeString:
+    """A closed line of the checkpoints' history (history.Line)."""
+    return render_to_string("partials/checkpoint_row.html", {"line": line})
 
 
 @lru_cache(maxsize=4_096)

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from agents import access
 from agents.access import Actor
@@ -24,8 +25,7 @@ from checkpoints import compared, queries
 from checkpoints.diffs.summary import Summary
 from checkpoints.models import Checkpoint, Standing
 from dashboard import gutter, phrasing
-from dashboard.contexts import changed, standings
-from dashboard.contexts.standings import Named
+from dashboard.contexts import changed, drawn, standings
 from dashboard.gutter import Strand
 
 SIZE = 50
@@ -48,16 +48,32 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Named):
-    """A line of the history. `changed` is None while nobody has looked."""
+class Line:
+    """What a closed row is drawn from. `compare` leads to what changed since the one before."""
 
-    strand: Strand | None = None
+    id: str
+    at: datetime
+    standing: str
+    words: str
+    called: str
+    size: str
+    instance: str
+    strand: Strand
+    changed: str
+    compare: str
+    last_good: bool
+    pinned: bool
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the history; it is drawn where it is open, because then it has forms."""
+
+    checkpoint: Checkpoint
+    line: Line
     day: str = ""
-    changed: str | None = None
-    rough: str = ""
-    compare: str = ""
-    is_last_good: bool = False
-    is_open: bool = False
+    drawn: SafeString | None = None
 
 
 def read(query: QueryDict) -> Asked:
@@ -74,25 +90,24 @@ def region(agent: Agent, asked: Asked, actor: Actor, now: datetime, *, look: boo
     found, following = _page(agent, asked)
     parents = _parents(agent, found)
     told = _told(agent, found, parents, look=look)
-    drawn, lanes = gutter.strands(
+    strands, lanes = gutter.strands(
         [(one.pk.hex, one.parent.hex if one.parent and one.parent in parents else None) for one in found],
         [lane or None for lane in asked.lanes],
     )
-    rows = _rows(agent, asked, found, parents, drawn, told, now)
+    rows = _rows(agent, asked, found, parents, strands, told, now)
     older = asked.query(before=following, lanes=".".join(lane or "" for lane in lanes), open="")
     path = reverse("agent_checkpoints", args=[agent.project.name, agent.name])
-    opened = next((row for row in rows if row.is_open), None)
+    opened = next((row for row in rows if row.drawn is None), None)
     return {
         "agent": agent,
         "project": agent.project,
         "now": now,
         "rows": rows,
-        "lanes": min(gutter.MOST, max([len(lanes), *(1 + (s.x // gutter.STEP) for s in drawn)], default=1)),
+        "lanes": min(gutter.MOST, max([len(lanes), *(1 + (s.x // gutter.STEP) for s in strands)], default=1)),
         "path": path,
         "query": asked.query(),
         "topic": f"agent-{agent.pk}",
-        "many": len({row.checkpoint.instance_id for row in rows}) > 1,
-        "unknown": any(row.changed is None and row.rough for row in rows),
+        "unknown": None in told.values(),
         "older": f"{path}{older}" if following else "",
         "newest": path if asked.before else "",
         "at_top": asked.before is None,
@@ -137,29 +152,42 @@ def _rows(
     asked: Asked,
     found: list[Checkpoint],
     parents: Mapping[uuid.UUID | None, Checkpoint],
-    drawn: list[Strand],
+    drawn_strands: list[Strand],
     told: Mapping[uuid.UUID, Summary | None],
     now: datetime,
 ) -> list[Row]:
     rows, day = [], now.astimezone(UTC).date()
-    for one, strand in zip(found, drawn, strict=True):
-        own, parent = one.at.astimezone(UTC).date(), parents.get(one.parent)
-        known = told.get(one.pk)
-        rows.append(
-            Row(
-                one,
-                asked.query(open="" if one.pk == asked.open else one.pk),
-                strand,
-                day=phrasing.date_of(own, now) if own != day else "",
-                changed=changed.words(known) if known else None,
-                rough=changed.rough(parent, one) if parent else "",
-                compare=address(agent.project.name, parent, one) if parent else "",
-                is_last_good=one.pk == agent.last_good,
-                is_open=one.pk == asked.open,
-            )
-        )
+    many = len({one.instance_id for one in found}) > 1
+    for one, strand in zip(found, drawn_strands, strict=True):
+        own, is_open = one.at.astimezone(UTC).date(), one.pk == asked.open
+        line = _line(agent, asked, one, parents.get(one.parent), strand, told.get(one.pk), many=many)
+        drawn_row = None if is_open else drawn.history_row(line)
+        rows.append(Row(one, line, phrasing.date_of(own, now) if own != day else "", drawn_row))
         day = own
     return rows
+
+
+def _line(
+    agent: Agent,
+    asked: Asked,
+    one: Checkpoint,
+    parent: Checkpoint | None,
+    strand: Strand,
+    known: Summary | None,
+    *,
+    many: bool,
+) -> Line:
+    said = changed.words(known) if known else changed.rough(parent, one) if parent else ""
+    none = "the one before is gone" if one.parent else "begins here"
+    path = reverse("agent_checkpoints", args=[agent.project.name, agent.name])
+    return Line(
+        id=one.pk.hex, at=one.at, standing=one.standing, words=standings.standing(one),
+        called=one.label or standings.why(one), size=standings.size(one),
+        instance=one.instance.name if many else "", strand=strand, changed=said or none,
+        compare=address(agent.project.name, parent, one) if parent else "",
+        last_good=one.pk == agent.last_good, pinned=one.pinned,
+        href=path + asked.query(open="" if one.pk == asked.open else one.pk),
+    )  # fmt: skip
 
 
 def address(project: str, old: Checkpoint, new: Checkpoint) -> str:
@@ -174,6 +202,8 @@ def _opened(agent: Agent, row: Row, actor: Actor) -> dict[str, Any]:
         "facts": [(name, value) for name, value in _facts(one) if value],
         "notes": one.notes if isinstance(one.notes, list) else [],
         "run": f"{reverse('agent', args=[project, agent.name])}?{urlencode({'run': one.run_id.hex})}",
+        "short": standings.short(one),
+        "compare": row.line.compare,
         "with_good": reverse("compare_pick", args=[project]) + f"?pick={good}&pick={one.pk}" if good else "",
         "judge": reverse("checkpoint_judge", args=[project, one.pk]),
         "pin": reverse("checkpoint_pin", args=[project, one.pk]),

@@ -118,6 +118,12 @@ def status_drawn(status: str) -> SafeString:
     return render_to_string("partials/ui/status.html", {"status": status})
 
 
+@register.simple_tag
+@lru_cache(maxsize=64)
+def standing_drawn(standing: str, words: str) -> SafeString:
+    return render_to_string("partials/ui/standing.html", {"standing": standing, "words": words})
+
+
 @register.filter
 def share(percent: float, width: int = 40) -> float:
     return drawing.share(percent, width)
