@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from agents.models import AuditEntry, Project, User
 from tests.browser.conftest import Open

@@ -130,7 +130,9 @@ def test_roll_back_and_resume_is_verified_and_running(
         good = until(lambda: Checkpoint.objects.filter(standing="good").first())
         assert good is not None and incident is not None
         until(lambda: Instance.objects.get().status == "paused", 20)
-        until(lambda: Checkpoint.objects.filter(label="when it paused").exists(), 20)  # the version's last move
+        until(
+            lambda: Checkpoint.objects.filter(label="when it paused").exists(), 20
+        )  # the version's last move
         incident.refresh_from_db()
         asked(
             daphne, operator, f"incidents/{incident.pk}/decide/", decision="rollback", reason="it drifted",
@@ -138,7 +140,7 @@ def test_roll_back_and_resume_is_verified_and_running(
         )  # fmt: skip
         connection.close()  # this thread's own
 
-    human = threading.Thread(target=decide)
+    human = threading.Thread(target=decide, daemon=True)
     human.start()
     with pytest.raises(SystemExit):
         agent.supervise(step)
@@ -197,6 +199,8 @@ def test_what_was_ordered_while_its_host_was_dead_is_where_the_next_run_starts(
                 continue
     incident = until(lambda: Incident.objects.first())
     assert incident is not None
+    until(lambda: Checkpoint.objects.filter(label="good", standing="good").exists(), 20)
+    until(lambda: Checkpoint.objects.filter(why="end").exists(), 20)
     asked(
         daphne, operator, f"incidents/{incident.pk}/decide/", decision="rollback", reason="x",
         version=Incident.objects.get().version, checkpoint="last_known_good",
