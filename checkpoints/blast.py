@@ -81,7 +81,7 @@ def of(checkpoint: Checkpoint) -> Blast:
         actions=entries.filter(kind=Kind.ACTION)[:MOST_COUNTED].count(),
         effects=list(effects[:MOST_LISTED]),
         effects_in_all=effects.count(),
-        changed=changed(checkpoint, queries.newest(checkpoint)),
+        changed=changed(checkpoint, queries.newest(checkpoint.agent_id, instance_id)),
         edits=HandEdits.objects.filter(pk=instance_id).first(),
         is_damaged=checkpoint.judged_by == DAMAGE,
         needs_even_bad=checkpoint.standing == Standing.BAD and not is_undo,

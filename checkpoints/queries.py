@@ -67,9 +67,8 @@ def of_agent(agent_id: int, id: uuid.UUID) -> Checkpoint | None:
     return rows().filter(agent_id=agent_id, pk=id).first()
 
 
-def newest(beside: Checkpoint) -> Checkpoint | None:
-    """The newest of the same instance."""
-    found = rows().filter(agent_id=beside.agent_id, instance_id=beside.instance_id)
+def newest(agent_id: int, instance_id: int) -> Checkpoint | None:
+    found = rows().filter(agent_id=agent_id, instance_id=instance_id)
     return found.order_by("-at", "-id").first()
 
 

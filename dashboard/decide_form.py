@@ -58,7 +58,9 @@ class StartForm(DecideForm):
 class RollbackForm(DecideForm):
     """Where to, and how much of it; `path` may stand more than once, and then the memory stays."""
 
-    reason = forms.ChoiceField(choices=REASONS["rollback"], error_messages=NO_REASON)
+    reason = forms.ChoiceField(
+        choices=list(dict([*REASONS["resume"], *REASONS["rollback"]]).items()), error_messages=NO_REASON
+    )
     version = forms.IntegerField(required=False, min_value=0, max_value=2**62)
     checkpoint = forms.CharField(max_length=40)
     scope = forms.ChoiceField(required=False, choices=SCOPES)

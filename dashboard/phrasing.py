@@ -6,9 +6,10 @@ zone, always stands beside it, in the title of the `<time>` element.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+MINUS = "\N{MINUS SIGN}"
 
 
 def age(seconds: float) -> str:
@@ -41,6 +42,11 @@ def day(at: datetime, now: datetime) -> str:
     return f"{at.day} {at:%b}{year} {at:%H:%M}"
 
 
+def date_of(day: date, now: datetime) -> str:
+    """`Sunday, 22 November`, with the year when it is another."""
+    return f"{day:%A}, {day.day} {day:%B}" + ("" if day.year == now.year else f" {day.year}")
+
+
 def clock(at: datetime) -> str:
     return f"{at.astimezone(UTC):%H:%M:%S}"
 
@@ -57,3 +63,30 @@ def nth(number: int) -> str:
     """1st, 2nd, 3rd, 4th … 11th … 21st."""
     last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number:,}{last}"
+
+
+def size(count: int) -> str:
+    """`812 B`, `48.2 KB`, `312 KB`, `1.2 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    amount, unit = count / 1000, "KB"
+    for larger in ("MB", "GB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if amount >= 99.95 else f"{amount:.1f} {unit}"
+
+
+def sizes(old: int, new: int) -> str:
+    """`48.2 → 51.7 KB`: the unit once where it is the same."""
+    before, after = size(old), size(new)
+    return f"{before.split()[0] if before.split()[1] == after.split()[1] else before} → {after}"
+
+
+def some(count: int, one: str, many: str = "") -> str:
+    """`1 file`, `1,204 files`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def signed(count: int) -> str:
+    return f"{'+' if count > 0 else MINUS}{abs(count):,}"

@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard import health
-from dashboard.views import agent, audit, decide, fleet, home, incidents, roll_back, targets, tokens, welcome
+from dashboard.views import (
+    agent,
+    audit,
+    checkpoints,
+    compare,
+    decide,
+    fleet,
+    home,
+    incidents,
+    roll_back,
+    targets,
+    tokens,
+    welcome,
+)
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
 from dashboard.views.theme import choose as choose_theme
@@ -22,10 +35,20 @@ in_project: list[URLPattern] = [
     path("agents/<str:name>/", agent.agent, name="agent"),
     path("agents/<str:name>/head/", agent.head, name="agent_head"),
     path("agents/<str:name>/runs/", agent.runs, name="agent_runs"),
+    path("agents/<str:name>/checkpoints/", checkpoints.checkpoints, name="agent_checkpoints"),
     path("agents/<str:name>/pause/", agent.pause, name="agent_pause"),
     path("agents/<str:name>/start/", agent.start, name="agent_start"),
     path("agents/<str:name>/rollback/", roll_back.roll_back_agent, name="roll_back_agent"),
     path("rollbacks/<uuid:id>/withdraw/", roll_back.withdraw_rollback, name="withdraw_rollback"),
+    path("checkpoints/pick/", compare.pick, name="compare_pick"),
+    path("checkpoints/<uuid:pk>/judge/", checkpoints.judge, name="checkpoint_judge"),
+    path("checkpoints/<uuid:pk>/pin/", checkpoints.pin, name="checkpoint_pin"),
+    path("checkpoints/<uuid:pk>/download/", compare.download, name="checkpoint_download"),
+    path("checkpoints/<uuid:a>..<uuid:b>/", compare.compare, name="compare"),
+    path("checkpoints/<uuid:a>..<uuid:b>/items/", compare.items, name="compare_items"),
+    path("checkpoints/<uuid:a>..<uuid:b>/value/", compare.value, name="compare_value"),
+    path("checkpoints/<uuid:a>..<uuid:b>/file/", compare.file, name="compare_file"),
+    path("checkpoints/<uuid:a>..<uuid:b>/reveal/", compare.reveal, name="compare_reveal"),
     path("incidents/", incidents.incidents, name="incidents"),
     path("incidents/list/", incidents.incidents_list, name="incidents_list"),
     path("incidents/<int:pk>/", incidents.incident, name="incident"),

@@ -51,7 +51,10 @@ def open_or_join(
     title = text(title, 300)
     shared = _shared(agent, cause, group_id, title, now)
     if shared is not None:
+        known = shared.instances.filter(agent=agent).exists()
         shared.instances.add(*instances)
+        if not known:
+            alerts.joined(shared, agent, now)
         bump(shared.pk)
         return shared
     incident = Incident.objects.create(

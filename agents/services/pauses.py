@@ -115,13 +115,7 @@ def answer(pause: Pause | None) -> dict[str, Any] | None:
 
 @transaction.atomic
 def order(
-    *,
-    actor: Actor,
-    agent: Agent,
-    reason: str,
-    now: dt.datetime,
-    cause: str = Cause.HUMAN,
-    title: str = "",
+    *, actor: Actor, agent: Agent, reason: str, now: dt.datetime, cause: str = Cause.HUMAN, title: str = ""
 ) -> Ordered:
     """A human asks every instance to stand still: one incident, a pause and a command each.
 
@@ -232,12 +226,17 @@ def _settled(held: Pause | None, state: State, now: dt.datetime) -> Pause | None
     if held is None or state.settled is None or state.settled.pause != held.pk:
         return held
     command = Command.objects.filter(
-        pk=state.settled.command, pause=held, kind=state.settled.verb, instance=held.instance_id
+        pk=state.settled.command, pause=held, kind__in=_kinds(state.settled.verb), instance=held.instance_id
     ).first()
     if command is not None and command.state != Command.State.REFUSED:
         settling.settle(command, now)
     held.refresh_from_db()
     return held if held.state in HOLDING else None
+
+
+def _kinds(verb: str) -> tuple[str, ...]:
+    """An agent that was rolled back may say that it was resumed."""
+    return (verb, "rollback") if verb == "resume" else (verb,)
 
 
 def _known(pause_id: uuid.UUID, instance: Instance) -> Pause | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from checkpoints.diffs.loading import Nodes
 from sickbay.tree import node
 from sickbay.tree.node import Piece, name_of, pieces_of
-from sickbay.tree.text import split_list, split_object
+from sickbay.tree.text import load, split_list, split_object
 
 Path = tuple[str | int, ...]
 
@@ -40,6 +40,11 @@ class Item(NamedTuple):
 class Placed(NamedTuple):
     place: int
     item: Item
+
+
+def value_of(text: bytes) -> Any:
+    """The value of an item's or a key's text."""
+    return load(text)
 
 
 def root_item(plain: bytes) -> Item:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Mapping
 
-from sickbay.tree.read import Fetch, checked
+from sickbay.tree.read import Fetch as Fetch
+from sickbay.tree.read import checked
 
 Nodes = Mapping[bytes, bytes]
 Comparing = Generator[list[bytes], Nodes, None]

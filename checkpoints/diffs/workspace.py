@@ -12,15 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from checkpoints.diffs.loading import Comparing, Nodes, Rounds, TooMuch
-from sickbay.tree.directory import (
-    EXECUTABLE,
-    IN_PLACE,
-    PLAIN_FILE,
-    SUBDIRECTORY,
-    Entry,
-    entries_in,
-    entries_of,
-)
+from sickbay.tree.directory import EXECUTABLE as EXECUTABLE
+from sickbay.tree.directory import IN_PLACE, PLAIN_FILE, SUBDIRECTORY, entries_in, entries_of
+from sickbay.tree.directory import SYMLINK as SYMLINK
+from sickbay.tree.directory import Entry as Entry
 from sickbay.tree.read import Fetch
 
 MOST_BYTES = 64 * 1024 * 1024

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0009_rollbacks_and_answers"),
+        ("agents", "0010_rollbacks_and_answers"),
         ("checkpoints", "0002_nodes"),
     ]
 

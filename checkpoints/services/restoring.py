@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,7 +27,7 @@ from agents.services import restoring as shown
 from agents.services.snapshots import text
 from checkpoints import blast, proving, queries, store
 from checkpoints.failpoint import failpoint
-from checkpoints.models import Checkpoint, HandEdits, Rollback, Standing
+from checkpoints.models import Checkpoint, HandEdits, Rollback, Standing, Why
 from checkpoints.proving import Roots
 from checkpoints.services import standing
 from checkpoints.services.taking import Name, Writer
@@ -182,23 +182,28 @@ def _begin(row: Rollback, instance: Instance, said: Said, now: dt.datetime) -> N
 def _judged(row: Rollback, target: Checkpoint, said: Said) -> Ended:
     """Proven only if what is there now is what the checkpoint has, within the scope."""
     scope = proving.scope_of(row.scope)
-    there = None
+    wanted = Roots(_bytes(target.memory), _bytes(target.workspace))
+    found = Roots(_name(said.memory), _name(said.workspace), said.paths)
     if scope.paths is not None:
-
-        def fetch(names: list[bytes]) -> dict[bytes, bytes]:
-            return store.fetch(target.project_id, names)
-
         try:
-            found = {path: proving.entry_at(target.workspace, path, fetch) for path in scope.paths}
+            wanted = replace(wanted, paths=_entries(target, wanted.workspace, scope.paths))
+            if found.paths is None and found.workspace is not None:
+                found = replace(found, paths=_entries(target, found.workspace, scope.paths))
         except BadNode as error:
-            return Ended(Rollback.State.FAILED, f"the checkpoint cannot be read: {error}", differs=True)
-        there = {path: proving.entry_name(entry) for path, entry in found.items()}
-    wanted = Roots(_bytes(target.memory), _bytes(target.workspace), there)
-    reported = Roots(_name(said.memory), _name(said.workspace), said.paths)
-    differs = proving.differences(scope, wanted, reported)
+            return Ended(Rollback.State.FAILED, f"the files cannot be compared: {error}", differs=True)
+    differs = proving.differences(scope, wanted, found)
     if differs:
         return Ended(Rollback.State.FAILED, "; ".join(differs), differs=True)
     return Ended(Rollback.State.VERIFIED)
+
+
+def _entries(target: Checkpoint, root: bytes | None, paths: tuple[str, ...]) -> dict[str, str | None]:
+    """The names of these paths in a workspace of the project; one that was taken after it is there, too."""
+
+    def fetch(names: list[bytes]) -> dict[bytes, bytes]:
+        return store.fetch(target.project_id, names)
+
+    return {path: proving.entry_name(proving.entry_at(root, path, fetch)) for path in paths}
 
 
 def _gave_up(said: Said) -> Ended:
@@ -237,13 +242,22 @@ def _verified(row: Rollback, target: Checkpoint, now: dt.datetime) -> None:
     if not _covers(proving.scope_of(row.scope), target, row):
         return
     _reinstate(row, target)
-    before = queries.of_agent(row.agent_id, row.before) if row.before else None
-    until = before.at if before is not None else row.began_at or now
-    lost = blast.between(row.instance_id, target.at, until)
+    lost = blast.between(row.instance_id, target.at, _until(row, target, now))
     by = row.by if row.asked_by == Rollback.AskedBy.HUMAN else f"{row.by} ({row.asked_by})"
     reason = f"{CONDEMNED}: {row.reason}" if row.reason else CONDEMNED
     row.condemned = standing.condemn(ids=lost, agent_id=row.agent_id, by=by, reason=reason, now=now)
     Rollback.objects.filter(pk=row.pk).update(condemned=row.condemned)
+
+
+def _until(row: Rollback, target: Checkpoint, now: dt.datetime) -> dt.datetime:
+    """Up to when checkpoints were taken back: not the one that was taken just after, from the target on."""
+    before = queries.of_agent(row.agent_id, row.before) if row.before else None
+    if before is not None:
+        return before.at
+    newest = queries.newest(row.agent_id, row.instance_id)
+    if newest is not None and newest.parent == target.pk and newest.why == Why.ROLLBACK:
+        return newest.at - dt.timedelta(microseconds=1)
+    return row.began_at or now
 
 
 def _covers(scope: proving.Scope, target: Checkpoint, row: Rollback) -> bool:

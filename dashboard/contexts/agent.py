@@ -45,7 +45,7 @@ class Life:
 def page(agent: Agent, actor: Actor, now: datetime, tab: str) -> dict[str, Any]:
     """What stands around every tab."""
     args = [agent.project.name, agent.name]
-    tabs = (("Timeline", "agent"), ("Runs", "agent_runs"))
+    tabs = (("Timeline", "agent"), ("Checkpoints", "agent_checkpoints"), ("Runs", "agent_runs"))
     return {
         "project": agent.project,
         "tabs": [(word, reverse(name, args=args), name == tab) for word, name in tabs],

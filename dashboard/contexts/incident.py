@@ -24,6 +24,7 @@ from agents.services import alerts
 from dashboard import phrasing
 from dashboard.contexts import decision
 from dashboard.contexts.entries import read, seconds
+from dashboard.contexts.since_good import since_good
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
 
 SLACK = timedelta(seconds=2)
@@ -149,6 +150,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "heading": heading(incident, instances),
         "evidence": found,
         "last_failure": found.streak[-1] if found.streak else None,
+        "since": since_good(incident, instances, now),
         "last": incidents.last_action(incident.agent_id, incident.opened_at),
         "told": told,
         "causes": causes(incident),

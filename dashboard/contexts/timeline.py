@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 from urllib.parse import parse_qsl
@@ -160,7 +160,9 @@ def _items(found: list[Line], asked: Asked, now: datetime) -> list[Item]:
         if quiet:
             items.append(Item("partials/timeline_quiet.html", words=quiet))
         if (own := line.entry.at.astimezone(UTC).date()) != day:
-            items.append(Item("partials/timeline_day.html", words=_day(own, now), at=line.entry.at))
+            items.append(
+                Item("partials/timeline_day.html", words=phrasing.date_of(own, now), at=line.entry.at)
+            )
             day = own
         items.append(_opened(line, asked) if asked.entry in line.ids else _closed(line, asked))
     return items if asked.filtered else _folded(items, found[: 0 if asked.before or asked.after else NEWEST])
@@ -228,10 +230,6 @@ def _quiet(above: Line, below: Line) -> str:
 
 def _ended(entry: Entry) -> bool:
     return entry.kind == Kind.RUN and entry.name in ENDED
-
-
-def _day(day: date, now: datetime) -> str:
-    return f"{day:%A}, {day.day} {day:%B}" + ("" if day.year == now.year else f" {day.year}")
 
 
 def _chips(agent: Agent, asked: Asked, now: datetime) -> list[Choice]:

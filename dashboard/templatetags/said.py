@@ -9,3 +9,5 @@ from dashboard import unseen
 register = template.Library()
 register.filter("said", unseen.said, is_safe=True)
 register.filter("plain", unseen.plain)
+register.filter("named", unseen.named, is_safe=True)
+register.filter("plain_name", unseen.plain_name)

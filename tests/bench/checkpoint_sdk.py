@@ -1,6 +1,6 @@
 """What a checkpoint costs the agent: W1, a chat that grows by two messages a step.
 
-    uv run python tests/bench/checkpoint_sdk.py [steps]
+    uv run python -m tests.bench.checkpoint_sdk [steps]
 
 Prints, at the steps 50, 200, 1,000 and 2,000, the best and the median of fifty checkpoints in CPU and in wall
 time, and the bytes on disk. The clock runs around `run.checkpoint()` alone.
@@ -8,18 +8,16 @@ time, and the bytes on disk. The clock runs around `run.checkpoint()` alone.
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, os.environ.get("BENCH_WORKLOAD", "/work/shared/bench"))
-
-from workload import chat_steps
-
 from sickbay import Agent
+from tests.bench import ground
+
+chat_steps = ground.workload().chat_steps
 
 AT, FEW = (50, 200, 1_000, 2_000), 50
 

@@ -176,6 +176,9 @@ def test_single_files_are_proven_by_their_entries(project: Project, alice: User,
         (row,) = order(alice, project, target, scope=scope).rollbacks
         desk.takes_up()
         assert desk.tells(row, "applied", paths=paths)["verified"] is verified, paths
+    (row,) = order(alice, project, target, scope=scope).rollbacks
+    desk.takes_up()
+    assert desk.tells(row, "applied", workspace=workspace.hex())["verified"]
     later.refresh_from_db()
     assert later.standing != "bad"
 

@@ -156,7 +156,7 @@ def test_bad_ones_need_the_tick_and_damaged_ones_are_never_gone_to(
     (row,) = order(alice, project, target, even_bad=True).rollbacks
     desk.applies(row)
     assert Checkpoint.objects.get(pk=target.pk).standing == "unproven"
-    assert queries.newest_usable(row.instance_id) == target
+    assert queries.newest_usable(row.instance) == target
     Checkpoint.objects.filter(pk=target.pk).update(standing="bad", judged_by="verify", reason="node x")
     with pytest.raises(aiming.Refused, match="damaged"):
         order(alice, project, target, even_bad=True)

@@ -252,13 +252,17 @@ class Life:
         """Say how it ended, send what there is, give everything back; never raises."""
         if self.home.is_forked:
             return  # the run is the parent's
-        try:
-            if self.keeper.has_state and not self.points.is_unfinished and self.keeper.differs():
-                yield from self.keeper.taking("end")
-        except Exception:
-            log.exception("sickbay: a bug of ours while taking the last checkpoint")
+        yield from self.keeping("end")
         self._say_end(error)
         yield Blocking(self._depart)
+
+    def keeping(self, why: str, label: str | None = None) -> Flow[None]:
+        """The state as it stands, if it changed: whoever decides wants to see what is different."""
+        try:
+            if self.keeper.has_state and not self.points.is_unfinished and self.keeper.differs():
+                yield from self.keeper.taking(why, label)
+        except Exception:
+            log.exception("sickbay: a bug of ours while taking a checkpoint; the agent goes on")
 
     def _depart(self) -> None:
         try:

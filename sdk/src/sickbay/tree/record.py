@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sickbay.tree.node import HASH, BadNode, Reader, varint
-from sickbay.tree.pack import AGAINST, SCRIPT
+from sickbay.tree.pack import AGAINST as AGAINST
+from sickbay.tree.pack import SCRIPT as SCRIPT
 
 
 class Record(NamedTuple):

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0008_audit_by_who_and_what"),
+        ("agents", "0009_joined"),
     ]
 
     operations = [

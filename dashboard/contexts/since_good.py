@@ -1,0 +1,40 @@
+"""What changed since the last known good checkpoint, in one line of the incident's card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from agents.models import Incident, Instance
+from checkpoints import compared
+from checkpoints.models import Checkpoint
+from dashboard.contexts import changed, history, standings
+
+
+@dataclass(frozen=True, slots=True)
+class SinceGood:
+    """`first`: a value that changed, its name, before and after, where one says much in little room."""
+
+    good: Checkpoint
+    words: str
+    first: tuple[str, str, str]
+    href: str
+
+    @property
+    def standing(self) -> str:
+        return standings.standing(self.good)
+
+
+def since_good(incident: Incident, instances: list[Instance], now: datetime) -> SinceGood | None:
+    """Nothing when there is no good checkpoint to go back to."""
+    own = [instance.pk for instance in instances if instance.agent_id == incident.agent_id]
+    until = incident.decided_at or incident.closed_at or now
+    found = compared.since_good(incident, incident.agent, own[0] if len(own) == 1 else None, until)
+    if found is None:
+        return None
+    good, newest = found
+    if good.pk == newest.pk:
+        return SinceGood(good, "no checkpoint since", ("", "", ""), "")
+    (summary,) = compared.summaries(incident.project_id, [found])
+    href = history.address(incident.project.name, good, newest)
+    return SinceGood(good, changed.words(summary), changed.first(summary), href)
