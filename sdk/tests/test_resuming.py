@@ -129,8 +129,9 @@ def test_without_what_it_needs_it_begins_and_says_so(harness: Harness, tmp_path:
     """Packs are gone and there is no server: the agent runs with what it was given, and a signal says why."""
     with harness.agent(memory={"n": 0}).run():
         pass
-    for pack in (tmp_path / "agent" / "main" / "checkpoints").glob("*.pack"):
-        pack.unlink()
+    for file in (tmp_path / "agent" / "main" / "checkpoints").iterdir():
+        if file.name != "index.ndjson":
+            file.unlink()
     again = harness.agent(memory={"n": 3})
     with again.run():
         assert again.memory == {"n": 3}

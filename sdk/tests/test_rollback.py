@@ -182,6 +182,30 @@ def test_supervise_goes_back_at_the_second_failure_and_further_at_the_third(harn
     assert seen == [3, 3, 2, 1]
 
 
+def test_the_state_it_pauses_in_is_kept(harness: Harness) -> None:
+    """While supervise waits, what a human compares is there: a suspect checkpoint of the paused state."""
+    agent = harness.agent(memory={"n": 0}, heal=False)
+    kept: list[tuple[str, str | None]] = []
+
+    def step(run: Run) -> None:
+        if run.guidance:
+            kept.extend((t.standing, t.label) for t in run._ward.points._keeper.shelf._taken.values())
+            sys.exit(0)
+        agent.memory["n"] += 1
+        run.execute(breaks)
+
+    def human() -> None:
+        harness.clock.paused.wait(20)
+        harness.resume(agent, guidance="go on")
+
+    thread = threading.Thread(target=human)
+    thread.start()
+    with pytest.raises(SystemExit):
+        agent.supervise(step)
+    thread.join()
+    assert kept == [("good", None), ("suspect", "when it paused")]
+
+
 def test_memory_that_loads_itself(harness: Harness) -> None:
     """Memory.load is given what save said; one that raises leaves the agent restoring, and paused."""
     state: dict[str, Any] = {"n": 1}

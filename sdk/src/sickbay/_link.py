@@ -110,7 +110,6 @@ class Link:
 
     @property
     def reaches(self) -> Shipping | None:
-        """The server's checkpoints, where it has answered this process."""
         return self.shipping if self._answered and not self._cut else None
 
     def start(self) -> None:
