@@ -125,7 +125,7 @@ def test_killed_at_random_it_is_never_mixed(case: Case, capsys: pytest.CaptureFi
         assert case.is_old() or case.is_new()
         ends["old" if case.is_old() else "new"] += 1
     print(ends)
-    assert ROUNDS < 30 or (ends["old"] and ends["new"] and ends["pending"])
+    assert ends["new"] and ends["pending"]  # whether any kill came before the plan is up to the machine
 
 
 def _lasts(case: Case) -> float:
