@@ -15,7 +15,7 @@ from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.utils import timezone
 
-from agents.models import Agent, Instance, Project
+from agents.models import Agent, Command, Incident, Instance, Project
 
 if TYPE_CHECKING:
     Hash = models.Field[bytes, bytes]
@@ -178,7 +178,14 @@ class RetentionPolicy(models.Model):
 
 
 class Rollback(models.Model):
-    """One way back: ordered by whom and why, what the agent reported, and whether it is proven."""
+    """One way back: ordered by whom and why, what the agent reported, and whether it is proven.
+
+        ordered → (taken) → restoring → applied → verified | failed
+              └→ refused, withdrawn or overtaken
+
+    What became of an order before anything began, its command says: see `stage`. One that the agent made by
+    itself has no command.
+    """
 
     class State(models.TextChoices):
         ORDERED = "ordered"
@@ -187,6 +194,14 @@ class Rollback(models.Model):
         VERIFIED = "verified"
         FAILED = "failed"
         REFUSED = "refused"
+        TAKEN = "taken"
+        WITHDRAWN = "withdrawn"
+        OVERTAKEN = "overtaken"
+
+    class AskedBy(models.TextChoices):
+        HUMAN = "human"
+        AGENT = "agent"
+        VERDICT = "verdict"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
@@ -194,6 +209,8 @@ class Rollback(models.Model):
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="rollbacks")
     checkpoint = models.UUIDField()
     before = models.UUIDField(null=True)
+    command = models.ForeignKey(Command, null=True, on_delete=models.SET_NULL, related_name="rollbacks")
+    asked_by = models.CharField(max_length=8, choices=AskedBy, default=AskedBy.HUMAN)
     decision = models.UUIDField(null=True)
     incident = models.BigIntegerField(null=True)
     state = models.CharField(max_length=10, choices=State, default=State.ORDERED)
@@ -206,8 +223,39 @@ class Rollback(models.Model):
     ended_at = models.DateTimeField(null=True)
     memory = models.BinaryField(null=True)
     workspace = models.BinaryField(null=True)
+    paths = models.JSONField(null=True)
     why = models.CharField(max_length=1000, blank=True)
     kept = models.JSONField(default=list)
+    condemned = models.PositiveIntegerField(default=0)
 
     class Meta:
         indexes = [models.Index(fields=["agent", "-ordered_at"], name="rollbacks_newest")]
+
+    @property
+    def stage(self) -> str:
+        """How far it has come: its own state, and before it began, its command's."""
+        if self.state == self.State.ORDERED and self.command is not None:
+            return self.command.state if self.command.state != Command.State.DONE else self.State.TAKEN
+        return self.state
+
+
+class Report(models.Model):
+    """*Wrong since here*: from when on a human does not trust what the agent did, in an incident."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="+")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="+")
+    instance = models.ForeignKey(Instance, null=True, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+    named = models.CharField(max_length=60)
+    by = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500)
+    at = models.DateTimeField()
+
+
+class HandEdits(models.Model):
+    """What the agent found changed in its workspace since its last snapshot, by nobody it knows."""
+
+    instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    at = models.DateTimeField()
+    paths = models.JSONField(default=list)
+    more = models.PositiveIntegerField(default=0)

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
 from agents.models import Entry, Incident, Instance, Kind
-from checkpoints.models import Checkpoint, Dependencies, Standing
+from checkpoints.models import Checkpoint, Dependencies, Report, Rollback, Standing
 
 BYTES = ("root_body", "root_base", "parent_root")
 USABLE = (Standing.GOOD, Standing.UNPROVEN)
@@ -65,6 +65,11 @@ def one(project_id: int, id: uuid.UUID) -> Checkpoint | None:
 
 def of_agent(agent_id: int, id: uuid.UUID) -> Checkpoint | None:
     return rows().filter(agent_id=agent_id, pk=id).first()
+
+
+def newest(agent_id: int, instance_id: int) -> Checkpoint | None:
+    found = rows().filter(agent_id=agent_id, instance_id=instance_id)
+    return found.order_by("-at", "-id").first()
 
 
 def newest_usable(instance: Instance) -> Checkpoint | None:
@@ -136,17 +141,23 @@ def last_known_good(
     return found.order_by("-at", "-id").first()
 
 
-def last_known_good_of(incident: Incident, agent_id: int) -> Checkpoint | None:
+def last_known_good_of(
+    incident: Incident, agent_id: int, instance_id: int | None = None
+) -> Checkpoint | None:
     """The newest good one of the agent before the incident's first failure."""
-    return last_known_good(agent_id, before=first_failure_at(incident, agent_id))
+    return last_known_good(agent_id, before=first_failure_at(incident, agent_id), instance_id=instance_id)
 
 
 def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
     """When what led to the incident began: the streak's first failure, or the hour's; else its opening.
 
-    The streak is the failures since the last verdict `pass`; when it is shorter than the limit, the hour was
-    full, and its first failure counts.
+    What a human says is wrong since then comes before either. The streak is the failures since the last
+    verdict `pass`; when it is shorter than the limit, the hour was full, and its first failure counts.
     """
+    reported = Report.objects.filter(incident=incident, agent_id=agent_id)
+    since: dt.datetime | None = reported.order_by("since").values_list("since", flat=True).first()
+    if since is not None:
+        return min(since, incident.opened_at)
     hour = Entry.objects.filter(
         agent_id=agent_id, at__lte=incident.opened_at, at__gt=incident.opened_at - HOUR
     ).order_by("-at", "-id")
@@ -157,3 +168,35 @@ def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
     if len(streak) < incident.agent.max_consecutive:
         streak = times
     return min(streak, default=incident.opened_at)
+
+
+def rollbacks() -> QuerySet[Rollback]:
+    """With what their `stage` asks for."""
+    return Rollback.objects.select_related("command", "instance", "agent")
+
+
+def rollback(project_id: int, id: uuid.UUID) -> Rollback | None:
+    return rollbacks().filter(project_id=project_id, pk=id).first()
+
+
+def rollbacks_of(
+    agent_id: int, *, before: Key | None = None, limit: int = 50, incident_id: int | None = None
+) -> list[Rollback]:
+    """The newest first; one more than `limit` tells that there is a next page."""
+    found = rollbacks().filter(agent_id=agent_id).order_by("-ordered_at", "-id")
+    if incident_id is not None:
+        found = found.filter(incident=incident_id)
+    if before is not None:
+        later = Q(ordered_at__lt=before.at) | Q(ordered_at=before.at, id__lt=before.id)
+        found = found.filter(later, ordered_at__lte=before.at)
+    return list(found[: limit + 1])
+
+
+def rollbacks_of_incident(incident_id: int) -> list[Rollback]:
+    """What its decisions ordered, the newest first: whoever follows the decision looks here."""
+    return list(rollbacks().filter(incident=incident_id).order_by("-ordered_at", "-id"))
+
+
+def undoes(checkpoint: Checkpoint) -> bool:
+    """Whether it was kept just before a rollback, so that going to it undoes that."""
+    return Rollback.objects.filter(agent_id=checkpoint.agent_id, before=checkpoint.pk).exists()

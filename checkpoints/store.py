@@ -26,7 +26,6 @@ LOCK = 0x5BC4
 LEVEL = 9
 FEW = 8
 DEEPEST_CHAIN = 32
-UNREADABLE = (BadNode,)
 
 COLUMNS = "hash, base, depth, enc, kind, items, length, plain, height, crc"
 AS_NODE = (
@@ -187,7 +186,7 @@ def unpacked(name: bytes, rows: Mapping[bytes, Stored], plains: dict[bytes, byte
 def _plain(node: Stored, base: bytes | None) -> bytes:
     try:
         plain = pack.unpack(node.enc, node.body, node.plain, base, PLAIN_LIMIT)
-    except UNREADABLE as error:
+    except BadNode as error:
         raise Damaged(f"node {node.name.hex()[:12]} is damaged: {error}") from None
     if name_of(plain) != node.name:
         raise Damaged(f"node {node.name.hex()[:12]} is damaged: its bytes have another name")

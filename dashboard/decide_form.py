@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 
 from django import forms
 
+from checkpoints.proving import Scope
+from checkpoints.services import aiming
 from dashboard.contexts.decision import PAUSE_REASONS, REASONS
 
+SCOPES = [("", "All"), ("memory", "Memory"), ("workspace", "Workspace"), ("paths", "These files")]
 NO_REASON = {"required": "Choose a reason: whoever reads the log next wants to know why."}
 
 
@@ -49,6 +53,42 @@ class StopForm(DecideForm):
 
 class StartForm(DecideForm):
     reason = forms.ChoiceField(choices=REASONS["start"], error_messages=NO_REASON)
+
+
+class RollbackForm(DecideForm):
+    """Where to, and how much of it; `path` may stand more than once, and then the memory stays."""
+
+    reason = forms.ChoiceField(
+        choices=list(dict([*REASONS["resume"], *REASONS["rollback"]]).items()), error_messages=NO_REASON
+    )
+    version = forms.IntegerField(required=False, min_value=0, max_value=2**62)
+    checkpoint = forms.CharField(max_length=40)
+    scope = forms.ChoiceField(required=False, choices=SCOPES)
+    even_bad = forms.BooleanField(required=False)
+
+    def clean_checkpoint(self) -> uuid.UUID | str:
+        named: str = self.cleaned_data["checkpoint"]
+        if named == aiming.LAST_KNOWN_GOOD:
+            return named
+        try:
+            return uuid.UUID(named)
+        except ValueError:
+            raise forms.ValidationError("Choose a checkpoint of the list.") from None
+
+    def wanted(self) -> aiming.Wanted:
+        """What the verbs take."""
+        said = self.cleaned_data
+        paths = tuple(self.data.getlist("path")) if hasattr(self.data, "getlist") else ()
+        scope = {
+            "memory": Scope(workspace=False),
+            "workspace": Scope(memory=False),
+            "paths": Scope(memory=False, paths=paths),
+        }.get(said["scope"])
+        return aiming.Wanted(said["checkpoint"], self.why(), scope, said["even_bad"])
+
+    def sentence(self) -> str:
+        """What is wrong with it, where the page has no form to show it in."""
+        return " ".join(str(error) for errors in self.errors.values() for error in errors)
 
 
 class WithdrawForm(DecideForm):

@@ -163,31 +163,6 @@ def acknowledge_incident(request: HttpRequest, id: int) -> Any:
     return answers.acknowledged(done)
 
 
-@api.post("incidents/{int:id}/decide/", response={200: schema.DecidedOut, **CHANGED}, tags=["incidents"])
-def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any:
-    """Decide from the version you were shown; 409 says what changed, or who was first."""
-    allowed(request, "decide", listing.incident(actor_of(request).project_id, id))
-    if said.decision == "rollback" or said.checkpoint is not None:
-        raise problems.Problem(
-            422,
-            "no_rollback",
-            "This server has no checkpoints yet, so nothing can be rolled back.",
-            "Decide resume, with guidance if it helps, or stop.",
-        )
-    outcome = decisions.decide(
-        actor=actor_of(request),
-        incident_id=id,
-        verb=said.decision,
-        version=said.version,
-        reason=said.reason,
-        guidance=said.guidance or "",
-        probation=said.probation,
-        agents=said.agents,
-        now=timezone.now(),
-    )
-    return answers.decided(outcome)
-
-
 @api.post("incidents/{int:id}/withdraw/", response={200: schema.DecidedOut, **CHANGED}, tags=["incidents"])
 def withdraw_decision(request: HttpRequest, id: int, said: schema.WithdrawIn) -> Any:
     """Take a decision back that no run has taken up; 409 says who was first."""

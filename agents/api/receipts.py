@@ -23,6 +23,10 @@ REFUSED = {
         "This command was withdrawn, or a later decision has taken its place.",
         "Do not act; look again.",
     ),
+    "unproven": (
+        "This rollback has not been compared with its checkpoint.",
+        "Report its progress with state applied and the hashes first, then this again.",
+    ),
 }
 
 

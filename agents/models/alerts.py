@@ -39,6 +39,7 @@ class Outbox(models.Model):
     class About(models.TextChoices):
         OPENED = "opened"
         AGAIN = "again"
+        JOINED = "joined"
         CLOSED = "closed"
         TEST = "test"
 

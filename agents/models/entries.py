@@ -92,6 +92,14 @@ class Effect(models.Model):
         FAILED = "failed"
         UNKNOWN = "unknown"
 
+    class Answer(models.TextChoices):
+        """What a human said of it; the first two of what was done, the others of what may have happened."""
+
+        ACCEPTED = "accepted"
+        AGAIN = "again"
+        HAPPENED = "happened"
+        DID_NOT = "did_not"
+
     id = models.CharField(max_length=60, primary_key=True)
     instance = models.ForeignKey("agents.Instance", on_delete=models.CASCADE, related_name="effects")
     run_id = models.UUIDField()
@@ -102,6 +110,10 @@ class Effect(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.BEGUN)
     begun_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=8, choices=Answer, blank=True, db_default="")
+    answered_by = models.CharField(max_length=200, blank=True, db_default="")
+    answered_at = models.DateTimeField(null=True)
+    answer_reason = models.CharField(max_length=500, blank=True, db_default="")
 
     class Meta:
         indexes = [models.Index(fields=["instance", "-begun_at"], name="effects_newest")]

@@ -32,6 +32,7 @@ class Cause(models.TextChoices):
     BLOCKED = "blocked"
     EFFECT = "effect"
     DETECTOR = "detector"
+    REPORTED = "reported"
 
 
 class Incident(models.Model):
@@ -121,6 +122,8 @@ class Command(models.Model):
         RESUME = "resume"
         STOP = "stop"
         START = "start"
+        ROLLBACK = "rollback"
+        EFFECT = "effect"
 
     class State(models.TextChoices):
         ORDERED = "ordered"

@@ -121,7 +121,7 @@ def versions(project: Project, pk: int) -> tuple[int, int, str] | None:
 def account_since(instance_ids: Iterable[int], opened_at: datetime) -> datetime:
     """From when failures counted towards what was opened then: an hour, or the last resume before it."""
     resumed = Decision.objects.filter(
-        pause__instance_id__in=list(instance_ids), at__lt=opened_at, verb__in=("resume", "start")
+        pause__instance_id__in=list(instance_ids), at__lt=opened_at, verb__in=("resume", "start", "rollback")
     ).aggregate(last=Max("at"))["last"]
     hour_ago = opened_at - HOUR
     return max(hour_ago, resumed) if resumed else hour_ago

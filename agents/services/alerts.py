@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from django.db.models import Prefetch
+from django.db.models import Max, Prefetch
 
-from agents.models import AlertTarget, Attempt, Incident, Outbox
+from agents.models import Agent, AlertTarget, Attempt, Incident, Outbox
 from agents.services import outbox
 
 WHAT: dict[str, str] = {AlertTarget.Kind.EMAIL: "e-mail", AlertTarget.Kind.WEBHOOK: "webhook"}
-AGAIN: dict[str, str] = {Outbox.About.AGAIN: ", again,"}
+AGAIN: dict[str, str] = {Outbox.About.AGAIN: ", again,", Outbox.About.JOINED: ", of more agents,"}
+JOINS_EVERY = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,20 @@ def opened(incident: Incident, now: dt.datetime) -> int:
 def again(incident: Incident, moment: str, now: dt.datetime) -> int:
     """Page once more, for the moment that this names (a decision that nobody took up)."""
     return _put(incident, Outbox.About.AGAIN, f"{incident.pk}-again-{moment}", now)
+
+
+def joined(incident: Incident, agent: Agent, now: dt.datetime) -> int:
+    """Another agent is held by the same cause. Cards name every agent when they are sent, so one that waits
+    names this one too; else a new one is due a minute after the last. The caller holds the incident's lock.
+
+    The row that waits is locked: a worker claims it, and reads the names, before this commits or after.
+    """
+    of_it = Outbox.objects.filter(incident=incident, about__in=(Outbox.About.OPENED, Outbox.About.JOINED))
+    waiting = of_it.filter(state=Outbox.State.WAITING).select_for_update()
+    covered = set(waiting.values_list("target_id", flat=True))
+    last = of_it.aggregate(last=Max("claimed_at"))["last"]
+    due = max(now, last + JOINS_EVERY) if last else now
+    return _put(incident, Outbox.About.JOINED, f"{incident.pk}-joined-{agent.pk}", now, due=due, but=covered)
 
 
 def closed(incident: Incident, now: dt.datetime) -> int:
@@ -99,10 +115,20 @@ def _name(target: AlertTarget) -> str:
     return urlsplit(target.address).hostname or "" if unnamed else target.label
 
 
-def _put(incident: Incident, about: Outbox.About, moment: str, now: dt.datetime) -> int:
+def _put(
+    incident: Incident,
+    about: Outbox.About,
+    moment: str,
+    now: dt.datetime,
+    *,
+    due: dt.datetime | None = None,
+    but: Iterable[int] = (),
+) -> int:
     targets = AlertTarget.objects.filter(project_id=incident.project_id, enabled=True).order_by("pk")
     rows = [
-        outbox.put(target=target, about=about, key=f"{moment}-{target.pk}", now=now, incident=incident)
-        for target in targets
+        outbox.put(
+            target=target, about=about, key=f"{moment}-{target.pk}", now=now, incident=incident, due=due
+        )
+        for target in targets.exclude(pk__in=list(but))
     ]
     return sum(row is not None for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.models import Agent, Cause, Incident, Outbox, Pause
+from agents.models import Agent, Cause, Incident, Outbox
 
 CAUSES: dict[str, str] = {
     Cause.BUDGET: "its failure budget is spent",
@@ -22,10 +22,12 @@ CAUSES: dict[str, str] = {
     Cause.BLOCKED: "nothing but transient errors",
     Cause.EFFECT: "an effect may have happened",
     Cause.DETECTOR: "a detector fired",
+    Cause.REPORTED: "someone says it went wrong",
 }
 NEXT: dict[str, str] = {
     Outbox.About.OPENED: "Next: open it, read what broke, decide.",
     Outbox.About.AGAIN: "Again: the decision was not taken up within ten minutes.",
+    Outbox.About.JOINED: "Next: open it, one decision is about all of them.",
     Outbox.About.CLOSED: "It closed by itself; nothing is asked of you.",
 }
 
@@ -85,7 +87,10 @@ def headline(row: Outbox) -> str:
     )
     if row.about == Outbox.About.CLOSED:
         verb = "is back"
-    return plain(f"{incident.agent.name} {verb}: {what(incident)}", 300)
+    who = incident.agent.name
+    if row.about == Outbox.About.JOINED and (more := len(others(incident))):
+        who, verb = f"{who} and {more} more", verb.replace("is ", "are ")
+    return plain(f"{who} {verb}: {what(incident)}", 300)
 
 
 def what(incident: Incident) -> str:
@@ -100,9 +105,10 @@ def budget_line(agent: Agent) -> str:
 
 
 def others(incident: Incident) -> list[str]:
-    """The names of the other agents of a shared incident."""
-    names = Pause.objects.filter(incident=incident).exclude(instance__agent_id=incident.agent_id)
-    return sorted(set(names.values_list("instance__agent__name", flat=True)))[:20]
+    """The names of the other agents of a shared incident, the newest first."""
+    part = incident.instances.through.objects.filter(incident=incident).order_by("-pk")
+    names = part.exclude(instance__agent_id=incident.agent_id).values_list("instance__agent__name", flat=True)
+    return list(dict.fromkeys(names))[:50]
 
 
 def link(incident: Incident) -> str:

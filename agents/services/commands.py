@@ -30,7 +30,7 @@ class Receipt:
     """The answer to a receipt: `state`, or the `error` that says why the caller must not act."""
 
     state: str = ""
-    error: Literal["", "fenced", "taken", "overtaken", "unknown"] = ""
+    error: Literal["", "fenced", "taken", "overtaken", "unproven", "unknown"] = ""
     command: Command | None = None
 
     @property
@@ -43,7 +43,7 @@ def order(
     instance: Instance,
     kind: str,
     payload: dict[str, Any],
-    pause: Pause,
+    pause: Pause | None,
     decision: Decision | None,
     now: dt.datetime,
 ) -> Command:
@@ -119,6 +119,10 @@ def _end(command: Command, process: str, state: Said, why: str, now: dt.datetime
         return _ended(command, process)
     if command.state == Command.State.TAKEN and command.taken_by != process:
         return Receipt(error="taken", command=command)
+    if state == "done" and settling.is_unproven(command):
+        return Receipt(error="unproven", command=command)
+    if state == "refused" and command.kind == Command.Kind.ROLLBACK:
+        settling.refuse(command, why, now)
     Command.objects.filter(pk=command.pk).update(
         state=state, taken_by=process, done_at=now, why=text(why, 500)
     )

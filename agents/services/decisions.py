@@ -8,7 +8,8 @@ The agent hears of it by a command; a process that is gone takes it up when it n
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ SAID = {
     "resume": "lets it go on",
     "stop": "stops it",
     "start": "starts it again",
+    "rollback": "rolls it back",
     "withdraw": "takes the decision back",
 }
 
@@ -51,6 +53,15 @@ class Result:
     instance: str
     result: Literal["ordered", "stopped", "withdrawn"]
     taken_up: str
+    command: Command | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a rollback asks of one instance beside the decision: its checkpoint, and more for the command."""
+
+    target: uuid.UUID
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class Said:
     guidance: str
     probation: bool
     now: dt.datetime
+    orders: Mapping[int, Order] = field(default_factory=dict)
 
 
 @transaction.atomic
@@ -82,18 +94,20 @@ def decide(
     *,
     actor: Actor,
     incident_id: int,
-    verb: Literal["resume", "stop"],
+    verb: Literal["resume", "stop", "rollback"],
     version: int,
     reason: str,
     now: dt.datetime,
     guidance: str = "",
     probation: bool = True,
     agents: Iterable[str] | None = None,
+    orders: Mapping[int, Order] | None = None,
 ) -> Outcome:
-    """Decide about every waiting pause of the incident, or those of the named agents."""
-    _lock_instances(
-        Instance.objects.filter(Q(pauses__incident=incident_id) | Q(incidents=incident_id)).values_list("pk")
-    )
+    """Decide about every waiting pause of the incident, or those of the named agents, or with an order.
+
+    `orders`, by instance, come with a rollback (checkpoints/services/rollbacks).
+    """
+    lock_those_of(incident_id)
     incident = (
         Incident.objects.select_for_update().filter(pk=incident_id, project_id=actor.project_id).first()
     )
@@ -101,12 +115,14 @@ def decide(
         return Outcome("not_found", "There is no such incident.")
     if incident.version != version:
         return _refused(incident, version)
-    said = Said(actor, verb, version, reason, guidance, probation, now)
+    said = Said(actor, verb, version, reason, guidance, probation, now, orders or {})
     named = None if agents is None else set(agents)
     if verb == "stop" and incident.cause in incidents.BY_ITSELF and incident.state in incidents.UNDECIDED:
         _hold_the_unpaused(incident, named, said)
     waiting = Pause.objects.filter(incident=incident, state__in=WAITING).select_related("instance__agent")
     decided = [p for p in waiting.order_by("instance_id") if named is None or p.instance.agent.name in named]
+    if orders is not None:
+        decided = [pause for pause in decided if pause.instance_id in orders]
     if not decided:
         sentence = "No pause of this incident waits for a decision."
         return Outcome("nothing_to_decide", sentence, version, incident=incident)
@@ -185,12 +201,7 @@ def withdraw(*, actor: Actor, incident_id: int, version: int, now: dt.datetime, 
         return _refused(incident, version)
     said = Said(actor, "withdraw", version, reason, "", False, now)
     results = [_take_back(command, said) for command in waiting]
-    if Pause.objects.filter(incident=incident, state__in=WAITING).exists():
-        again = IncidentState.ACKNOWLEDGED if incident.acknowledged_at else IncidentState.OPEN
-        Incident.objects.filter(pk=incident.pk, state=IncidentState.DECIDED).update(
-            state=again, decided_at=None
-        )
-    incidents.bump(incident.pk)
+    incidents.wait_again(incident)
     _tell(incident, [command.instance.agent for command in waiting], said)
     incident.refresh_from_db()
     return Outcome("withdrawn", "Withdrawn: no run had taken it up.", incident.version, results, incident)
@@ -218,6 +229,12 @@ def _nothing_to_withdraw(incident: Incident) -> Outcome:
     who = last.instance.agent.name
     sentence = f"{who} took it up at {last.taken_at:%H:%M:%S}, so it holds. Pause it again to hold it still."
     return Outcome("taken_up", sentence, incident.version, incident=incident)
+
+
+def lock_those_of(incident_id: int) -> None:
+    """The instances of an incident, before anything of it is moved."""
+    mine = Instance.objects.filter(Q(pauses__incident=incident_id) | Q(incidents=incident_id))
+    _lock_instances(mine.values_list("pk"))
 
 
 def _lock_instances(ids: Iterable[int] | QuerySet[Instance, Any]) -> None:
@@ -255,7 +272,7 @@ def _refused(incident: Incident, shown: int) -> Outcome:
 
 def _settle_one(pause: Pause, said: Said) -> Result:
     """One decision, one command; where no process lives, a stop is true at once."""
-    instance = pause.instance
+    instance, order = pause.instance, said.orders.get(pause.instance_id)
     decision = Decision.objects.create(
         incident_id=pause.incident_id,
         pause=pause,
@@ -264,6 +281,7 @@ def _settle_one(pause: Pause, said: Said) -> Result:
         reason=text(said.reason, 500),
         guidance=text(said.guidance, 20_000),
         probation=said.probation,
+        target=order.target if order else None,
         by=said.actor.name,
         at=said.now,
     )
@@ -279,8 +297,9 @@ def _settle_one(pause: Pause, said: Said) -> Result:
         "guidance": decision.guidance or None,
         "probation": decision.probation,
         "by": decision.by,
+        **(order.payload if order else {}),
     }
-    commands.order(
+    command = commands.order(
         instance=instance,
         kind=Command.Kind(said.verb),
         payload=payload,
@@ -290,9 +309,9 @@ def _settle_one(pause: Pause, said: Said) -> Result:
     )
     if dead_stop:
         pauses.show(instance, Status.STOPPED, said.now)
-        return Result(instance.agent.name, instance.name, "stopped", "now: no process runs")
+        return Result(instance.agent.name, instance.name, "stopped", "now: no process runs", command)
     when = "at its next safe point" if heard else "when it next starts"
-    return Result(instance.agent.name, instance.name, "ordered", when)
+    return Result(instance.agent.name, instance.name, "ordered", when, command)
 
 
 def _after(incident: Incident, concerned: list[Agent], said: Said) -> None:

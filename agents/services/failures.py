@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from agents.models import Incident
+from agents.models import FailureGroup, Incident
 from agents.services import incidents
 from agents.services.snapshots import text
 
@@ -109,8 +109,9 @@ def title(failure: FailureSeen) -> str:
 
 
 def _name_the_cause(agent_id: int, run_id: uuid.UUID, found: dict[int, int]) -> None:
-    """An incident whose snapshot came before its failure learns its group now."""
+    """An incident whose snapshot came before its failure learns its group now, and says what failed."""
     ids = {f"{run_id.hex}-{seq}": pk for seq, pk in found.items()}
     nameless = Incident.objects.filter(agent_id=agent_id, group=None, failure__in=list(ids))
     for incident in nameless:
-        Incident.objects.filter(pk=incident.pk).update(group_id=ids[incident.failure])
+        group = FailureGroup.objects.get(pk=ids[incident.failure])
+        Incident.objects.filter(pk=incident.pk).update(group=group, title=group.title)

@@ -51,7 +51,10 @@ def open_or_join(
     title = text(title, 300)
     shared = _shared(agent, cause, group_id, title, now)
     if shared is not None:
+        known = shared.instances.filter(agent=agent).exists()
         shared.instances.add(*instances)
+        if not known:
+            alerts.joined(shared, agent, now)
         bump(shared.pk)
         return shared
     incident = Incident.objects.create(
@@ -124,6 +127,15 @@ def settle(incident_id: int, now: dt.datetime) -> None:
     moved = Incident.objects.filter(pk=incident_id, state=IncidentState.DECIDED)
     if moved.update(state=IncidentState.APPLIED):
         close_applied(now, incident_id=incident_id)
+
+
+def wait_again(incident: Incident) -> None:
+    """A pause of it waits for a decision again: what was decided was taken back, or could not be done."""
+    if Pause.objects.filter(incident=incident, state__in=(PauseState.PAUSING, PauseState.PAUSED)).exists():
+        again = IncidentState.ACKNOWLEDGED if incident.acknowledged_at else IncidentState.OPEN
+        decided = Incident.objects.filter(pk=incident.pk, state=IncidentState.DECIDED)
+        decided.update(state=again, decided_at=None)
+    bump(incident.pk)
 
 
 def close_applied(now: dt.datetime, *, incident_id: int | None = None) -> int:

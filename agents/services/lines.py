@@ -39,7 +39,7 @@ Time = Annotated[float, msgspec.Meta(ge=0, le=YEAR_2100)]
 Epoch = Annotated[int, msgspec.Meta(ge=0, le=INT8 - 1)]
 Key = Annotated[str, msgspec.Meta(max_length=200)]
 Ref = Annotated[str, msgspec.Meta(max_length=60)]
-Kind = Literal["action", "failure", "signal", "verdict", "pause", "command", "run", "effect"]
+Kind = Literal["action", "failure", "signal", "verdict", "pause", "command", "run", "effect", "rollback"]
 Failure = Literal["error", "verification", "crash", "contract", "drift", "corruption", "silence", "blocked"]
 
 

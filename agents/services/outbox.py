@@ -24,13 +24,21 @@ log = logging.getLogger("sickbay.alerts")
 
 
 def put(
-    *, target: AlertTarget, about: str, key: str, now: dt.datetime, incident: Incident | None = None
+    *,
+    target: AlertTarget,
+    about: str,
+    key: str,
+    now: dt.datetime,
+    incident: Incident | None = None,
+    due: dt.datetime | None = None,
 ) -> Outbox | None:
     """One message for one target; None when the same one was put before."""
     row, made = Outbox.objects.get_or_create(
         key=key,
-        defaults={"target": target, "incident": incident, "about": about, "due_at": now, "created_at": now},
-    )
+        defaults={
+            "target": target, "incident": incident, "about": about, "due_at": due or now, "created_at": now,
+        },
+    )  # fmt: skip
     if not made:
         return None
     transaction.on_commit(functools.partial(wake), robust=True)

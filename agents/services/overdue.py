@@ -24,7 +24,7 @@ from sickbay import budget
 
 DEFAULT_GRACE = 40.0
 TAKEN_UP_WITHIN = dt.timedelta(minutes=10)
-LATER_ON = (Command.Kind.RESUME, Command.Kind.STOP, Command.Kind.START)
+LATER_ON = (Command.Kind.RESUME, Command.Kind.STOP, Command.Kind.START, Command.Kind.ROLLBACK)
 HELD = (Status.PAUSED, Status.PAUSING, Status.STOPPED)
 
 

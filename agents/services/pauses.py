@@ -46,7 +46,7 @@ HOLDING = tuple(
 WAITS_AFTER = dt.timedelta(seconds=10)
 HEARD_WITHIN = dt.timedelta(seconds=45)
 STALE_AFTER = dt.timedelta(seconds=60)
-STILL = (Status.PAUSED, Status.STOPPED, Status.IDLE)
+STILL = (Status.PAUSED, Status.STOPPED, Status.IDLE, Status.RESTORING)
 ORDER = [status.value for status in Status]
 
 
@@ -114,7 +114,9 @@ def answer(pause: Pause | None) -> dict[str, Any] | None:
 
 
 @transaction.atomic
-def order(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Ordered:
+def order(
+    *, actor: Actor, agent: Agent, reason: str, now: dt.datetime, cause: str = Cause.HUMAN, title: str = ""
+) -> Ordered:
     """A human asks every instance to stand still: one incident, a pause and a command each.
 
     A living process is *pausing* until it says itself that nothing runs; where none lives, nothing runs,
@@ -126,14 +128,13 @@ def order(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime) -> Order
     already = [instance.name for instance in instances if instance.pk in held]
     if not free:
         return Ordered(None, [], already)
-    cause = f"{actor.name} paused it: {reason}" if reason else f"{actor.name} paused it"
-    incident = incidents.open_or_join(
-        agent=agent, instances=free, cause=Cause.HUMAN, title=f"{agent.name} was paused by hand", now=now
-    )
+    said = f"{actor.name} paused it: {reason}" if reason else f"{actor.name} paused it"
+    title = title or f"{agent.name} was paused by hand"
+    incident = incidents.open_or_join(agent=agent, instances=free, cause=cause, title=title, now=now)
     for instance in free:
-        hold(instance, incident, text(cause, 500), now)
+        hold(instance, incident, text(said, 500), now)
     refresh_agent(agent.pk, now)
-    note(agent, None, Kind.COMMAND, "pause", "ordered", cause, incident.pk, {"reason": reason}, now)
+    note(agent, None, Kind.COMMAND, "pause", "ordered", said, incident.pk, {"reason": reason}, now)
     announce.changed_agent(agent.pk, agent.project_id)
     audit.record(
         project_id=agent.project_id,
@@ -225,12 +226,17 @@ def _settled(held: Pause | None, state: State, now: dt.datetime) -> Pause | None
     if held is None or state.settled is None or state.settled.pause != held.pk:
         return held
     command = Command.objects.filter(
-        pk=state.settled.command, pause=held, kind=state.settled.verb, instance=held.instance_id
+        pk=state.settled.command, pause=held, kind__in=_kinds(state.settled.verb), instance=held.instance_id
     ).first()
     if command is not None and command.state != Command.State.REFUSED:
         settling.settle(command, now)
     held.refresh_from_db()
     return held if held.state in HOLDING else None
+
+
+def _kinds(verb: str) -> tuple[str, ...]:
+    """An agent that was rolled back may say that it was resumed."""
+    return (verb, "rollback") if verb == "resume" else (verb,)
 
 
 def _known(pause_id: uuid.UUID, instance: Instance) -> Pause | None:
@@ -352,6 +358,8 @@ def _in_flight(state: State) -> str:
 
 def _status(instance: Instance, state: State, held: Pause | None) -> str:
     """What is shown: a pause that the server holds, or a blockage it sees, stands above the agent's word."""
+    if instance.restoring_since is not None or state.status == "restoring":
+        return Status.RESTORING
     if held is None:
         still = instance.status == Status.BLOCKED and instance.blocked_since and state.status != "idle"
         return Status.BLOCKED if still else state.status

@@ -3,7 +3,8 @@
 The agent and its instance are made on sight. The snapshot is applied first: a pause in it is always taken,
 the rest only from the newest writer. If a pause then holds the instance, the start is refused: no run, no
 epoch, one folded entry. Otherwise the run begins under the next epoch, and whoever had the one before is
-fenced and told to look. The same run registering again gets the same answer.
+fenced and told to look. The same run registering again gets the same answer. A run that began while the
+server was away joins: it lives already, so it gets its epoch also under a pause, which it is told of.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Registration(msgspec.Struct, frozen=True):
     sent_at: Time
     instance: InstanceName = "main"
     epoch: Epoch | None = 0
-    wants: Literal["run", "wait"] = "run"
+    wants: Literal["run", "wait", "join"] = "run"
     state: dict[str, Any] | None = None
     host: str | None = None
     pid: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
@@ -61,6 +62,7 @@ class Registration(msgspec.Struct, frozen=True):
     every_s: Seconds | None = None
     grace_s: Seconds | None = None
     heal: bool = True
+    shared_workspace: bool = False
     beat: bool = True
     budget: Limits = Limits()
 
@@ -78,7 +80,7 @@ def register(*, project_id: int, said: Registration, now: dt.datetime) -> dict[s
         held = pauses.holding(instance)
         if known is not None and known.epoch is not None:
             epoch: int | None = known.epoch
-        elif held is not None:
+        elif held is not None and said.wants != "join":
             epoch = None
             if said.wants == "run":
                 _refuse(instance, held, now)
@@ -168,6 +170,7 @@ def _describe(agent: Agent, said: Registration, now: dt.datetime) -> None:
         runbook=text(said.runbook, 500),
         while_paused=text(said.while_paused, 500),
         heal=said.heal,
+        shared_workspace=said.shared_workspace,
         max_consecutive=said.budget.max_consecutive,
         max_hourly=said.budget.max_hourly,
         every_s=said.every_s,
@@ -220,6 +223,7 @@ def _told(instance: Instance, held: Pause | None, now: dt.datetime) -> dict[str,
 
 def _guidance(instance: Instance) -> str | None:
     """What the human said with the last decision, until the next one."""
-    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state=Command.State.WITHDRAWN)
+    void = (Command.State.WITHDRAWN, Command.State.REFUSED)
+    said = Decision.objects.filter(pause__instance=instance).exclude(commands__state__in=void)
     last = said.order_by("-at").first()
     return (last.guidance or None) if last is not None else None

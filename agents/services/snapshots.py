@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Said = Literal["running", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle"]
+Said = Literal[
+    "running", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle", "restoring"
+]
 Line = Annotated[str, msgspec.Meta(max_length=20_000)]
 
 
@@ -35,7 +37,7 @@ class SettledSaid(msgspec.Struct, frozen=True):
 
     pause: uuid.UUID
     command: uuid.UUID
-    verb: Literal["resume", "stop", "start"]
+    verb: Literal["resume", "stop", "start", "rollback"]
     at: float | None = None
 
 

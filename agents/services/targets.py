@@ -23,7 +23,7 @@ from django.db import transaction
 from agents.access import Actor
 from agents.announce import announce
 from agents.models import AlertTarget, Outbox
-from agents.services import audit, outbox
+from agents.services import audit, outbox, webhooks
 from agents.services.snapshots import text
 
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
@@ -44,6 +44,7 @@ class Kept:
 @transaction.atomic
 def add(*, actor: Actor, kind: str, label: str, address: str, now: dt.datetime) -> Kept:
     address = checked(kind, address)
+    _not_ours(kind, address)
     secret = new_secret() if kind == AlertTarget.Kind.WEBHOOK else None
     target = AlertTarget.objects.create(
         project_id=actor.project_id,
@@ -67,6 +68,7 @@ def change(
         return None
     address, secret = checked(target.kind, address), None
     if address != target.address:
+        _not_ours(target.kind, address)
         target.address, target.secret = address, None
         if target.kind == AlertTarget.Kind.WEBHOOK:
             secret = new_secret()
@@ -148,6 +150,16 @@ def _checked_url(address: str) -> str:
     if len(address) > 500 or not address.isascii() or not address.isprintable() or " " in address:
         raise Refused("An address has at most 500 plain characters and no spaces.")
     return address.partition("#")[0]
+
+
+def _not_ours(kind: str, address: str) -> None:
+    """What leads into our own network by itself is refused at once; names are resolved when called."""
+    host = urlsplit(address).hostname if kind == AlertTarget.Kind.WEBHOOK else None
+    if host and not webhooks.may_lead_out(host):
+        raise Refused(
+            "This leads into a private network. To allow it, name that network in SICKBAY_ALERT_ALLOW_CIDRS"
+            " and start the server again."
+        )
 
 
 def _box() -> Fernet:

@@ -126,6 +126,17 @@ def allowed_address(host: str, port: int, resolve: Resolve) -> str:
     return found[0]
 
 
+def may_lead_out(host: str) -> bool:
+    """Without asking the DNS: false for an address, in any spelling, or a localhost that is not allowed."""
+    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+        return allowed(ipaddress.ip_address("127.0.0.1"))
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return True
+    return all(allowed(ipaddress.ip_address(str(at[0]).partition("%")[0])) for *_, at in found)
+
+
 def allowed(address: Address) -> bool:
     """Public, by our own list, or named by the operator of this server."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

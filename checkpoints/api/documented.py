@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.api.documented import CONFLICT, NAME, WHO, operation, parameter
+from agents.api.documented import CONFLICT, NAME, OBJECT, WHO, operation, parameter
 
 BINARY: dict[str, Any] = {
     "application/octet-stream": {"schema": {"type": "string", "contentEncoding": "binary"}}
@@ -12,7 +12,8 @@ BINARY: dict[str, Any] = {
 NAMES = "Names of nodes, 32 bytes each."
 RECORDS = "Records (sickbay.tree.record), children before parents; at most 8 MB."
 AGAIN = {"409": {**CONFLICT, "description": "Fenced, a conflict, or `missing` names nodes to be sent first"}}
-BASE = "/api/v1/agents/{name}/checkpoints/"
+AGENT = "/api/v1/agents/{name}/"
+BASE = f"{AGENT}checkpoints/"
 
 
 def _posted(id: str, summary: str, answer: str, body: str, *more: dict[str, Any]) -> dict[str, Any]:
@@ -20,6 +21,13 @@ def _posted(id: str, summary: str, answer: str, body: str, *more: dict[str, Any]
     described = operation(id, summary, answer, parameters=[NAME, *WHO, *more], requestBody=content)
     described["responses"] |= AGAIN
     return {"post": described}
+
+
+def _said(id: str, summary: str, answer: str, *more: dict[str, Any]) -> dict[str, Any]:
+    body = {"required": True, "content": OBJECT}
+    described = operation(id, summary, answer, parameters=[NAME, *WHO, *more], requestBody=body)
+    described["responses"]["409"] = CONFLICT
+    return described
 
 
 ROUTES: dict[str, dict[str, Any]] = {
@@ -45,6 +53,17 @@ ROUTES: dict[str, dict[str, Any]] = {
         "Records that need no base, in the order asked; unknown names are left out.",
         f"{NAMES} At most 2,000.",
     ),
+    f"{AGENT}rollbacks/{{id}}/progress/": {
+        "post": _said(
+            "rollback_progress",
+            "Say how far a rollback has come; one that nobody ordered is made on sight.",
+            "state, verified, why. The same again has the same answer.",
+            parameter("id", "path", "string", "The rollback's id."),
+        )
+    },
+    f"{AGENT}edits/": {
+        "post": _said("hand_edits", "Say what was changed by hand since the last snapshot.", "kept.")
+    },
     f"{BASE}newest/": {
         "get": operation(
             "newest_checkpoint",

@@ -70,7 +70,7 @@ def checkpoint_view(
 @require_POST
 def missing(request: wire.AgentRequest, agent: str) -> HttpResponse:
     names = _names(wire.body_of(request), MOST_ASKED)
-    return wire.answer({"missing": [name.hex() for name in taking.missing(_writer(request, agent), names)]})
+    return wire.answer({"missing": [name.hex() for name in taking.missing(writer_of(request, agent), names)]})
 
 
 @checkpoint_view
@@ -78,7 +78,7 @@ def missing(request: wire.AgentRequest, agent: str) -> HttpResponse:
 def nodes(request: wire.AgentRequest, agent: str) -> HttpResponse:
     upload = _uuid(request.GET.get("upload", ""), "upload")
     records = admitting.records_in(wire.body_of(request))
-    stored = taking.stage(_writer(request, agent), upload=upload, records=records, now=timezone.now())
+    stored = taking.stage(writer_of(request, agent), upload=upload, records=records, now=timezone.now())
     return wire.answer({"stored": stored})
 
 
@@ -87,15 +87,18 @@ def nodes(request: wire.AgentRequest, agent: str) -> HttpResponse:
 def take(request: wire.AgentRequest, agent: str) -> HttpResponse:
     first, _, rest = wire.body_of(request).partition(b"\n")
     header, records = _header(first), admitting.records_in(rest)
-    found = taking.take(_writer(request, agent), header=header, records=records, now=timezone.now())
+    found = taking.take(writer_of(request, agent), header=header, records=records, now=timezone.now())
     return wire.answer({"id": str(found.pk), "standing": found.standing, "missing": []})
 
 
 @checkpoint_view
 @require_GET
 def newest(request: wire.AgentRequest, agent: str) -> HttpResponse:
-    """The newest usable one; entering a run resumes from it."""
-    return _told(queries.newest_usable(_instance(request, agent)))
+    """The newest usable one, which entering a run resumes from; or, when asked so, the newest good one."""
+    instance = epochs.find(request.token.project_id, agent, request.GET.get("instance", "main"))
+    if request.GET.get("standing") == "good":
+        return _told(queries.last_known_good(instance.agent_id, instance_id=instance.pk))
+    return _told(queries.newest_usable(instance))
 
 
 @checkpoint_view
@@ -154,7 +157,7 @@ def _missing(said: str, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _writer(request: wire.AgentRequest, agent: str) -> taking.Writer:
+def writer_of(request: wire.AgentRequest, agent: str) -> taking.Writer:
     epoch = whole_number(request.GET.get("epoch"))
     return taking.Writer(request.token.project_id, agent, request.GET.get("instance", "main"), epoch)
 

@@ -49,7 +49,7 @@ def list_checkpoints(
 
 @api.get("checkpoints/{uuid:id}/", response={200: schema.CheckpointOut, **REFUSED}, tags=["checkpoints"])
 def one_checkpoint(request: HttpRequest, id: uuid.UUID) -> Any:
-    found = _found(request, id)
+    found = checkpoint_of(request, id)
     return _shown(found, found.agent.name)
 
 
@@ -58,7 +58,7 @@ def one_checkpoint(request: HttpRequest, id: uuid.UUID) -> Any:
 )
 def judge_checkpoint(request: HttpRequest, id: uuid.UUID, said: schema.JudgeIn) -> Any:
     """Say how it stands, and why. A damaged one cannot be called good."""
-    found = _found(request, id, "decide")
+    found = checkpoint_of(request, id, "decide")
     judged = standing.judge(
         actor=actor_of(request),
         checkpoint=found,
@@ -73,7 +73,7 @@ def judge_checkpoint(request: HttpRequest, id: uuid.UUID, said: schema.JudgeIn) 
     return _shown(judged.checkpoint, found.agent.name)
 
 
-def _found(request: HttpRequest, id: uuid.UUID, verb: str = "view") -> Checkpoint:
+def checkpoint_of(request: HttpRequest, id: uuid.UUID, verb: str = "view") -> Checkpoint:
     found = queries.one(actor_of(request).project_id, id)
     if found is None:
         raise problems.not_found("checkpoint")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from agents.api import schema as base
 from agents.api.schema import Input, Reason
+
+Path = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
 class FactsOut(Schema):
@@ -61,3 +64,175 @@ class CheckpointsOut(Schema):
 class JudgeIn(Input):
     standing: Literal["good", "suspect", "bad"]
     reason: Reason
+
+
+class ScopeIn(Input):
+    """What of the checkpoint is put back; `paths`: of the workspace only these, and not the memory."""
+
+    memory: bool = True
+    workspace: bool = True
+    paths: list[Path] | None = Field(None, min_length=1, max_length=100)
+
+
+class RollbackIn(Input):
+    checkpoint: Annotated[str, StringConstraints(max_length=100)] = Field(
+        description="An id, or last_known_good."
+    )
+    reason: Reason
+    scope: ScopeIn | None = None
+    even_bad: bool = Field(False, description="The tick for a checkpoint that was condemned.")
+
+
+class DecideIn(base.DecideIn):
+    scope: ScopeIn | None = None
+    even_bad: bool = False
+
+
+class WithdrawRollbackIn(Input):
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class RollbackOut(Schema):
+    id: uuid.UUID
+    agent: str
+    instance: str
+    state: str = Field(
+        description="ordered, taken, restoring, verified, failed, refused, withdrawn or overtaken."
+    )
+    checkpoint: uuid.UUID
+    before: uuid.UUID | None = Field(description="The state just before: go there to undo it.")
+    scope: dict[str, Any]
+    goes_on: bool = Field(description="It lifts the pause that it decided about.")
+    asked_by: str = Field(description="human, agent or verdict.")
+    by: str
+    reason: str | None
+    incident: int | None
+    ordered_at: dt.datetime
+    began_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    why: str | None = Field(description="Why it failed, or what is in its way.")
+    kept: list[str] = Field(description="Hand edits that were kept aside.")
+    condemned: int = Field(description="How many checkpoints became bad by it.")
+    memory: str | None = Field(description="What the agent reported.")
+    workspace: str | None
+
+
+class RollbacksOut(Schema):
+    rollbacks: list[RollbackOut]
+    next: str | None
+
+
+class OrderedOut(Schema):
+    agent: str
+    message: str
+    remarks: list[str]
+    rollbacks: list[RollbackOut]
+
+
+class WithdrawnOut(Schema):
+    message: str
+    rollback: RollbackOut
+
+
+class EffectOut(Schema):
+    id: str
+    agent: str
+    instance: str
+    name: str
+    key: str | None
+    at: dt.datetime
+    ended_at: dt.datetime | None
+    target: str | None = Field(description="The head of its input.")
+    state: str
+    answer: str | None
+    answered_by: str | None
+    answered_at: dt.datetime | None
+    answer_reason: str | None
+
+
+class EffectsOut(Schema):
+    effects: list[EffectOut]
+
+
+class RollbackDetailOut(RollbackOut):
+    effects: list[EffectOut]
+
+
+class AnswerIn(Input):
+    answer: Literal["accepted", "again", "happened", "did_not"]
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class AnsweredOut(Schema):
+    message: str
+    effect: EffectOut
+
+
+class LostCheckpointOut(Schema):
+    id: uuid.UUID
+    at: dt.datetime
+    label: str | None
+    standing: str
+
+
+class LostOut(Schema):
+    """`entries` and `actions` stop counting at 10,000, the list of checkpoints at 200."""
+
+    checkpoints: list[LostCheckpointOut]
+    entries: int
+    actions: int
+
+
+class HandEditsOut(Schema):
+    at: dt.datetime
+    paths: list[str]
+    more: int
+
+
+class ChangedOut(Schema):
+    what: str
+    then: str
+    now: str
+
+
+class BlastOut(Schema):
+    checkpoint: uuid.UUID
+    agent: str
+    instance: str
+    at: dt.datetime
+    standing: str
+    label: str | None
+    lost: LostOut
+    effects: list[EffectOut]
+    effects_in_all: int
+    hand_edits: HandEditsOut | None
+    changed: list[ChangedOut]
+    remarks: list[str] = Field(description="What to know before; none of it stands in the way.")
+    damaged: bool
+    needs_even_bad: bool
+    undo: bool = Field(description="It was kept just before a rollback.")
+    shared_workspace: bool
+
+
+class DiffOut(Schema):
+    memory: list[dict[str, Any]] = Field(description="op, path, was where it differs, old, new.")
+    workspace: list[dict[str, Any]]
+    stats: dict[str, Any]
+
+
+class WrongIn(Input):
+    since: Annotated[str, StringConstraints(min_length=1, max_length=60)] = Field(
+        description="The id of an entry or a checkpoint."
+    )
+    reason: Reason
+
+
+class WrongOut(Schema):
+    agent: str
+    incident: int | None
+    since: dt.datetime
+    condemned: int
+    last_known_good: uuid.UUID | None
+    paused: list[str]
+    already: list[str]
+    effects: list[EffectOut]

@@ -137,7 +137,7 @@ def _rests(one: Record, plain: bytes, base: bytes | None, on: Shape | None, *, i
     found = read(plain)
     if on is not None and base is not None:
         enc, body = (one.encoding, one.payload)
-        if enc == record.AGAINST:
+        if enc == pack.AGAINST:
             body = store.packed(plain, base)
         depth, chain = on.depth + 1, on.chain + len(body)
         alike = is_root or found.kind[:1] == on.kind[:1]

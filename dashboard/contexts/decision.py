@@ -28,6 +28,12 @@ REASONS = {
         ("false alarm", "False alarm"),
         ("try once more", "Try once more"),
     ],
+    "rollback": [
+        ("went wrong since", "Went wrong since"),
+        ("corrupt state", "Corrupt state"),
+        ("known bug", "Known bug"),
+        ("try once more", "Try once more"),
+    ],
     "stop": [
         ("does harm", "Does harm"),
         ("needs a fix", "Needs a fix"),
@@ -100,11 +106,12 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         and any(f.waits and not f.hears for f in followed),
         "may_pause": access.can(actor, "pause", incident),
         "reasons": REASONS["start" if face == "stopped" else "resume"],
+        "rollback_reasons": REASONS["rollback"],
         "stop_reasons": REASONS["stop"],
         "resume_does": _resume_does(waiting, gone, now),
         "stop_does": _stop_does(waiting, gone),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
-        "guidance_label": f"Tell {incident.agent.name} something, optional",
+        "guidance_label": f"Tell {_each(agents, incident)} something, optional",
         "resume_title": f"Resume {_named(agents, incident)}",
         "stop_title": f"Stop {_named(agents, incident)}",
         "pause_again": _pause_again(held, instances),
@@ -114,6 +121,13 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
 
 def _named(agents: list[str], incident: Incident) -> str:
     return f"{len(agents)} agents" if len(agents) > 1 else incident.agent.name
+
+
+def _each(agents: list[str], incident: Incident) -> str:
+    """Whom guidance reaches."""
+    if len(agents) > 1:
+        return "both agents" if len(agents) == 2 else f"all {len(agents)} agents"
+    return agents[0] if agents else incident.agent.name
 
 
 def _pause_again(pauses: list[Pause], instances: list[Instance]) -> str:

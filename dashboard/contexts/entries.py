@@ -53,8 +53,8 @@ class Line:
             return entry.title or entry.name
         if entry.kind == Kind.ACTION and (self._went_well or said.lower() in SAYS_NOTHING):
             gist = [line_of(recorded(self.body.get(name)), GIST) for name in ("input", "output")]
-            return " → ".join(part for part in gist if part) or said or entry.name
-        return said or entry.name
+            return " → ".join(part for part in gist if part) or said
+        return said
 
     @property
     def ordinary(self) -> bool:

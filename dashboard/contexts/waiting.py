@@ -16,6 +16,7 @@ NEXT = {
     Cause.BUDGET: "Review and decide",
     Cause.HUMAN: "Review and decide",
     Cause.DETECTOR: "Review and decide",
+    Cause.REPORTED: "Review and decide",
     Cause.EFFECT: "Say if it happened",
     Cause.SILENCE: "Look for it",
     Cause.MISSED: "Look for it",

@@ -16,8 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dashboard.embedded.processes import kill_family, wait_until_gone
+
 LEASH = str(Path(__file__).with_name("leash.py"))
 LOG_LIMIT = 20 * 1024 * 1024
+HURRY = 0.4
 
 
 class ServerFailed(Exception):
@@ -26,7 +29,9 @@ class ServerFailed(Exception):
 
 @dataclass
 class Child:
-    """`stop_signal` asks it to end in order, `orphan_signal` reaches it when the supervisor is gone."""
+    """`stop_signal` asks it to end in order, `hurry_signal` without order but with its own children;
+    `orphan_signal` reaches it when the supervisor is gone.
+    """
 
     name: str
     command: list[str]
@@ -35,6 +40,7 @@ class Child:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    hurry_signal: signal.Signals | None = None
     orphan_signal: signal.Signals = signal.SIGKILL
     before: Callable[[], None] = lambda: None
     process: subprocess.Popen[bytes] | None = None
@@ -76,11 +82,21 @@ class Child:
         if self.process is None:
             return
         self.ask_to_stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout)
+        if not self.ended_within(timeout) and self.hurry_signal is not None:
+            self.process.send_signal(self.hurry_signal)
+            self.ended_within(HURRY)
+        if self.is_running():
+            family = kill_family(self.process.pid)
+            self.process.wait()
+            wait_until_gone(family, HURRY)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+
+    def ended_within(self, timeout: float) -> bool:
+        assert self.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout)
+        return self.process.returncode is not None
 
     def last_words(self, lines: int = 8) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -24,7 +24,8 @@ from urllib.parse import quote
 
 import psycopg
 
-from dashboard.embedded.children import Child, ServerFailed
+from dashboard.embedded.children import HURRY, Child, ServerFailed
+from dashboard.embedded.processes import kill, kill_family, wait_until_gone, working_in
 from dashboard.embedded.unprivileged import open_the_way, private_directory, private_file, user
 
 ROLE = DATABASE = "sickbay"
@@ -48,6 +49,8 @@ log_min_duration_statement = 1000
 log_line_prefix = '%m [%p] '
 {extra}
 """
+FORMER_WITHIN = 10.0
+HELD = "Another Postgres holds {cluster}: end it (kill -INT {pid}), then start again."
 THROW_AWAY = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 256MB\n"
 
 
@@ -139,22 +142,35 @@ class Postgres:
             user=user(),
             cwd=self.cluster,
             stop_signal=signal.SIGINT,
+            hurry_signal=signal.SIGQUIT,
             orphan_signal=signal.SIGINT,
             before=self.clear_the_way,
         )
 
     def clear_the_way(self) -> None:
-        """Waits for a former postmaster that is still going down; a stale note of one is removed."""
+        """Waits for a former postmaster that is going down, and ends what it left; old notes are removed.
+
+        One that is not going down belongs to somebody else: it is named, never ended.
+        """
         note = self.cluster / "postmaster.pid"
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            pid = noted_pid(note)
-            if pid is None:
-                return
-            if not is_postgres(pid):
-                note.unlink(missing_ok=True)
-                return
+        deadline = time.monotonic() + FORMER_WITHIN
+        while (pid := noted_pid(note)) is not None and is_postgres(pid):
+            if time.monotonic() > deadline:
+                if not is_stopping(note):
+                    raise ServerFailed(HELD.format(pid=pid, cluster=self.cluster))
+                wait_until_gone(kill_family(pid), HURRY)
+                break
             time.sleep(0.05)
+        self.end_leftovers()
+        for stale in (note, self.sockets / ".s.PGSQL.5432.lock"):
+            stale.unlink(missing_ok=True)
+
+    def end_leftovers(self) -> None:
+        """Backends whose postmaster is dead: each holds the old shared memory until it ends."""
+        left = [pid for pid in working_in(self.cluster.resolve()) if is_postgres(pid)]
+        kill(left)
+        if left := wait_until_gone(left, FORMER_WITHIN):
+            raise ServerFailed(HELD.format(pid=left[0], cluster=self.cluster))
 
     def wait_until_ready(self, child: Child, timeout: float = 30.0) -> None:
         deadline = time.monotonic() + timeout
@@ -187,6 +203,13 @@ def noted_pid(note: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         return abs(int(note.read_text().splitlines()[0]))
     return None
+
+
+def is_stopping(note: Path) -> bool:
+    """Its eighth line is the postmaster's state."""
+    with contextlib.suppress(OSError):
+        return [line.strip() for line in note.read_text().splitlines()[7:8]] == ["stopping"]
+    return False
 
 
 def is_postgres(pid: int) -> bool:

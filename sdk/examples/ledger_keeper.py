@@ -27,6 +27,7 @@ agent = Agent(
     workspace=WORK,
     about="Books card payments and keeps the balance",
     owner="finance",
+    heal=False,  # so that a human sees what it did
     while_paused="payments wait in the queue; close of day is 18:00",
 )
 

@@ -28,6 +28,7 @@ agent = Agent(
     workspace=WORK,
     about="Files building notes and keeps their index",
     owner="facilities",
+    heal=False,  # so that a human sees what it did
     while_paused="new notes wait in the inbox",
 )
 

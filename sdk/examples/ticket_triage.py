@@ -30,6 +30,7 @@ agent = Agent(
     workspace=WORK,
     about="Sorts support tickets into queues",
     owner="support",
+    heal=False,  # so that a human sees what it did
     while_paused="tickets wait unsorted; the team sorts by hand after an hour",
 )
 

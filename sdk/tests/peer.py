@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import zstandard
 
+from sdk.tests.depot import Depot
+
 TOKEN = "sb_test_token"
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Peer:
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
+        self.depot = Depot()
 
     def __enter__(self) -> Self:
         self.up()
@@ -167,6 +170,8 @@ class Door(BaseHTTPRequestHandler):
             if self.headers.get("Content-Encoding") == "zstd":
                 body = zstandard.ZstdDecompressor().decompress(body)
             self._events(body)
+        elif "/checkpoints/" in self.path or "/rollbacks/" in self.path:
+            self.peer.depot.post(self, body)
         else:
             self._receipt(json.loads(body))
 
@@ -175,6 +180,8 @@ class Door(BaseHTTPRequestHandler):
             return
         if "/agents/socket" in self.path:
             self._socket()
+        elif "/checkpoints/" in self.path:
+            self.peer.depot.get(self)
         else:
             self._commands()
 
@@ -207,7 +214,7 @@ class Door(BaseHTTPRequestHandler):
         peer = self.peer
         with peer.changed:
             peer.registers.append(body)
-            refused = peer.pause is not None
+            refused = peer.pause is not None and body["wants"] != "join"
             peer.epoch += not refused
             epoch = None if refused else peer.epoch
             peer.changed.notify_all()

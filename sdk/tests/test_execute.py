@@ -314,12 +314,12 @@ def test_no_further_attempt_once_paused(harness: Harness) -> None:
     assert event["attempts"] == 1
 
 
-def test_nothing_external_is_repeated(harness: Harness) -> None:
-    """retries= with external=True is refused, key or not."""
+def test_nothing_external_is_repeated_without_a_key(harness: Harness) -> None:
+    """retries= with external=True is refused without a key."""
     with harness.agent().run() as run:
-        for key in (None, "refund:17"):
-            with pytest.raises(BadArgument, match="not repeated by itself"):
-                run.execute(works, external=True, key=key, retries=1)
+        with pytest.raises(BadArgument, match="under a key only"):
+            run.execute(works, external=True, retries=1)
+        assert run.execute(works, external=True, key="refund:17", retries=1) == 4
 
 
 def test_an_effect_is_written_down_before_it_runs(harness: Harness) -> None:
@@ -378,7 +378,8 @@ def test_lazy_functions_are_refused_with_advice(harness: Harness, action: Any, a
         ({"name": ""}, "write a text"),
         ({"amount": 3}, r"functools\.partial\(append, amount=…\).*lambda: append\(amount=…\), name='append'"),
         ({"verfy": len}, r"did you mean verify=\?"),
-        ({"again": True}, "is not there yet"),
+        ({"again": 1}, "write again=True"),
+        ({"confirm": len}, "give key="),
     ],
 )
 def test_wrong_arguments_say_what_to_write(harness: Harness, arguments: Any, advice: str) -> None:

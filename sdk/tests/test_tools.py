@@ -118,7 +118,7 @@ def gives() -> Iterator[int]:
         (len, {"key": len}, "add external=True"),
         (len, {"retry": 1}, "write retries="),
         (len, {"timeout": 1}, "there are name, expected"),
-        (len, {"external": True, "retries": 1}, "not repeated by itself"),
+        (len, {"external": True, "retries": 1}, "under a key only"),
     ],
 )
 def test_wrong_tools_are_refused_when_they_are_made(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,17 @@ def test_an_edit_of_a_large_file_gives_the_part_that_it_touched(work: Path, at: 
     assert kinds(given)[0] == BYTES and len(given) <= 4
     for found in given:
         assert sent(found, gathered) < 2_000 or found.plain[:2] == FILE
+
+
+def test_long_lines_are_cut_the_same_after_an_edit(work: Path) -> None:
+    """What is taken over of a large file begins where a first reading would cut as well."""
+    words = random.Random(7).choices([b"a", b"order", b"refund", b"delivered,"], k=300_000)
+    lines = [b" ".join(words[at : at + 900]) for at in range(0, len(words), 900)]
+    big, workspace = work / "wide.csv", Workspace(work)
+    for edited in range(0, len(lines), 40):
+        lines[edited] = lines[edited][:100] + lines[edited][90:]
+        big.write_bytes(b"\n".join(lines))
+        assert workspace.snapshot().root == fresh(work)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")

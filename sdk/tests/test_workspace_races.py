@@ -8,8 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
+from sdk.tests.durable import until
 from sdk.tests.gathered import Gathered
 from sickbay import _reading
+from sickbay._ignore import Rules
 from sickbay._workspace import Workspace
 from sickbay.tree.node import BYTES, name_of
 
@@ -58,6 +62,31 @@ def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(tmp_path: Path) ->
             assert swapped.wait(10)
     assert name_of(BYTES + b"ours") in gathered
     assert name_of(BYTES + b"theirs") not in gathered
+
+
+@pytest.mark.parametrize("moment", [b"notes", b"notes/secret"])
+def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: bytes
+) -> None:
+    """Between its name and its listing, and between its listing and the reading of its files."""
+    work, outside = tmp_path / "work", tmp_path / "outside"
+    (work / "notes").mkdir(parents=True)
+    outside.mkdir()
+    (work / "notes" / "secret").write_bytes(b"ours")
+    (outside / "secret").write_bytes(b"theirs")
+    judge = Rules.ignores
+
+    def swapping(rules: Rules, path: bytes, is_directory: bool) -> bool:
+        if path == moment:
+            (work / "notes").rename(tmp_path / "aside")
+            (work / "notes").symlink_to("../outside")
+        return judge(rules, path, is_directory)
+
+    monkeypatch.setattr(Rules, "ignores", swapping)
+    gathered = Gathered()
+    snapshot, _ = gathered.take(Workspace(work))
+    assert snapshot.left and all(why == "cannot be read (not a directory)" for why in snapshot.left.values())
+    assert not [plain for plain in gathered.values() if plain[:2] == BYTES]
 
 
 def test_a_file_that_is_replaced_is_kept_in_one_of_its_versions(tmp_path: Path) -> None:
@@ -112,8 +141,36 @@ def test_a_file_that_is_written_all_the_time_is_kept_and_named(tmp_path: Path) -
     assert workspace.snapshot().root == Workspace(work).snapshot().root
 
 
-def test_a_write_in_the_same_tick_is_seen_by_the_next_snapshot(tmp_path: Path) -> None:
-    """A file of the same size and nearly the same time is read again, as often as it takes."""
+def test_a_file_just_written_is_read_again_until_its_times_are_a_tick_old(tmp_path: Path) -> None:
+    """What may hide a later write behind the same times is not trusted, and not for ever distrusted."""
+    (tmp_path / "counter").write_bytes(b"000")
+    os.utime(tmp_path / "counter", (4e9, 4e9))
+    workspace = Workspace(tmp_path)
+    assert workspace.snapshot().folder.files["counter"].racy
+    os.utime(tmp_path / "counter", (1e9, 1e9))
+    until(lambda: not workspace.snapshot().folder.files["counter"].racy)
+
+
+@pytest.mark.parametrize(
+    ("mtime", "ctime", "racy"),
+    [
+        (199.99, 1, True),
+        (199.97, 1, False),
+        (1, 199.99, True),
+        (199, 1, True),
+        (198, 1, True),
+        (197, 1, False),
+    ],
+)
+def test_how_old_times_must_be(mtime: float, ctime: float, racy: bool) -> None:
+    """20 ms before the snapshot; two seconds when the file system writes whole ones."""
+    reading = _reading.Reading(0, 200 * 10**9, 0, lambda found: None)
+    stamp = (round(mtime * 1000) * 10**6, round(ctime * 1000) * 10**6, 0, 0, 0)
+    assert reading._racy(stamp) is racy
+
+
+def test_no_version_of_a_counter_is_missed(tmp_path: Path) -> None:
+    """Writes of one size, as fast as they go, are each seen by the snapshot after them."""
     (tmp_path / "counter").write_bytes(b"000")
     workspace, gathered = Workspace(tmp_path), Gathered()
     for n in range(1, 300):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ import psutil
 from dashboard.embedded.children import Child
 from dashboard.embedded.postgres import Postgres
 from dashboard.embedded.valkey import Valkey, choose_url
+from tests.ingest.airline import SHARED
 
 
 @contextlib.contextmanager
@@ -48,6 +50,16 @@ def _migrate() -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
+
+
+def workload() -> Any:
+    """The seeded workloads that other systems are measured with, too."""
+    path = SHARED / "bench" / "workload.py"
+    spec = importlib.util.spec_from_file_location("workload", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def cpu(pid: int) -> float:

@@ -157,14 +157,6 @@ def test_any_other_version_is_409(project: Project, operator: Operator, version:
     assert (status, body["error"]) == (409, "stale") and in_shape(body)
 
 
-def test_a_rollback_is_422_with_a_sentence(project: Project, operator: Operator) -> None:
-    """Until there are checkpoints."""
-    pause = cast.spends_its_budget(cast.worker(project))
-    said = {"decision": "rollback", "version": 1, "reason": "x", "checkpoint": "last_known_good"}
-    status, body = operator.post(f"incidents/{pause.incident_id}/decide/", said)
-    assert (status, body["error"]) == (422, "no_rollback") and in_shape(body)
-
-
 def test_an_agent_is_paused_and_stopped_and_started(project: Project, operator: Operator) -> None:
     """The whole life of a pause from a program."""
     instance = cast.worker(project, live=False)

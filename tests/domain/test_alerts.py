@@ -333,3 +333,54 @@ def test_agents_words_stay_plain_text(
 def test_plain_keeps_what_people_write() -> None:
     """Letters of any script stay."""
     assert cards.plain("Erstattung für Łódź 退款 ok", 100) == "Erstattung für Łódź 退款 ok"
+
+
+def test_agents_that_join_are_told_of_once_a_minute(
+    project: Project, operating: access.Actor, mailbox: Mailbox, clock: Clock
+) -> None:
+    """Who joins an incident after its alert went out is in the next message, with all of its minute."""
+    mail_target(operating)
+    first = cast.worker(project, "first")
+    cast.spends_its_budget(first, failure=cast.fails(first))
+    assert sending.send_due(clock) == 1
+    for number in range(4):
+        joins = cast.worker(project, f"more-{number}")
+        cast.spends_its_budget(joins, failure=cast.fails(joins), now=NOW + number * SECOND)
+        cast.says(joins, "paused", now=NOW + number * SECOND)
+    assert cast.only_incident().instances.count() == 5
+    clock.now = NOW + 59 * SECOND
+    assert sending.send_due(clock) == 0
+    clock.now = NOW + 61 * SECOND
+    assert sending.send_due(clock) == 1
+    said = str(mailbox.messages[-1].get_payload(decode=True), "utf-8")
+    assert "first and 4 more are paused: issue_refund: ValueError" in said
+    assert "With it: more-3, more-2, more-1, more-0." in said
+    late = cast.worker(project, "late")
+    cast.spends_its_budget(late, failure=cast.fails(late), now=NOW + 150 * SECOND)
+    clock.now = NOW + 150 * SECOND
+    assert sending.send_due(clock) == 1 and len(mailbox.messages) == 3
+
+
+def test_who_joins_before_the_first_alert_is_in_it(
+    project: Project, operating: access.Actor, mailbox: Mailbox, clock: Clock
+) -> None:
+    """A message that still waits names everyone when it goes; no second one is put."""
+    mail_target(operating)
+    for name in ("first", "second"):
+        instance = cast.worker(project, name)
+        cast.spends_its_budget(instance, failure=cast.fails(instance))
+    assert sending.send_due(clock) == 1 and Outbox.objects.count() == 1
+    assert "With it: second." in str(mailbox.messages[0].get_payload(decode=True), "utf-8")
+
+
+def test_a_second_worker_of_the_same_agent_is_no_news(
+    project: Project, operating: access.Actor, mailbox: Mailbox, clock: Clock
+) -> None:
+    """Whoever is on call knows that agent already."""
+    mail_target(operating)
+    first = cast.worker(project)
+    cast.spends_its_budget(first, failure=cast.fails(first))
+    sending.send_due(clock)
+    second = cast.make_instance(first.agent, "other")
+    cast.spends_its_budget(second, failure=cast.fails(second))
+    assert cast.only_incident().instances.count() == 2 and Outbox.objects.count() == 1

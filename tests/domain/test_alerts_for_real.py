@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 import urllib.request
@@ -11,15 +13,20 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+import redis
 
 from tests.domain import receivers
 from tests.domain.receivers import Mailbox
 from tests.product import Product, running_product
-from tests.waiting import until
+from tests.waiting import slowness, until
 
 TARGET = """
 INSERT INTO agents_alerttarget (project_id, kind, label, address, enabled, created_at)
 SELECT id, 'email', 'on call', 'oncall@example.com', true, now() FROM agents_project WHERE name = 'main'
+"""
+DUE = """
+INSERT INTO agents_outbox (target_id, about, key, state, due_at, attempts, created_at)
+SELECT id, 'test', 'test-at-start', 'waiting', now(), 0, now() FROM agents_alerttarget
 """
 MISSING = """
 SELECT count(*) FROM agents_incident i WHERE NOT EXISTS (
@@ -81,6 +88,24 @@ def test_an_alert_is_handed_over_within_two_seconds(product: Product, token: str
         until(lambda incident=incident: mailed(mailbox, incident), 20, "the mail")
         took.append(time.monotonic() - started)
     assert max(took) <= 2.0, sorted(took)
+
+
+def test_a_worker_that_comes_up_sends_what_is_due(product: Product, mailbox: Mailbox) -> None:
+    """Nobody rings and no beat ticks: the start of the worker alone hands the waiting message over."""
+    before = len(mailbox.messages)
+    beat, worker = product.child("beat"), product.child("worker")
+    assert beat is not None and worker is not None
+    os.kill(beat, signal.SIGSTOP)
+    try:
+        with psycopg.connect(product.database_url()) as connection:
+            connection.execute(DUE)
+        product.kill("worker")
+        noted = json.loads((product.data / "servers.json").read_text())
+        with redis.Redis.from_url(noted["redis_url"]) as client:
+            client.flushall()  # ticks from before the halt must not do the sweep's work
+        until(lambda: len(mailbox.messages) > before, 20 * slowness(), "the message")
+    finally:
+        os.kill(beat, signal.SIGCONT)
 
 
 def test_a_killed_worker_loses_no_alert(product: Product, token: str, mailbox: Mailbox) -> None:

@@ -196,3 +196,15 @@ def test_another_instances_pause_id_is_not_taken_over(project: Project) -> None:
         cast.says(second, "paused", pause=cast.pause_said(pause.pk))
     assert Pause.objects.get(pk=pause.pk).instance == first
     assert Pause.objects.filter(instance=second).count() == 1
+
+
+def test_a_failure_that_arrives_after_its_pause_names_the_incident(project: Project) -> None:
+    """A pause from an offline spell says what failed as soon as the failure itself is there."""
+    instance, run = cast.worker(project), uuid.uuid4()
+    cast.spends_its_budget(instance, failure=f"{run.hex}-7")
+    assert cast.only_incident().title == "3 failures in a row, the limit is 3"
+    version = cast.only_incident().version
+    cast.fails(instance, run=run, seq=7)
+    incident = cast.only_incident()
+    assert (incident.title, incident.group is not None) == ("issue_refund: ValueError", True)
+    assert incident.version > version

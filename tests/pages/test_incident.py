@@ -216,6 +216,20 @@ def test_an_incident_about_several_agents_names_them(signed_in: Client, paused: 
     assert "63 agents in all" in page and costs[0] == costs[1]
 
 
+def test_guidance_for_several_says_so(signed_in: Client, paused: story.Paused) -> None:
+    """The field and the heading speak of the same agents; on a phone the bar alone has *Acknowledge*."""
+    page = card(signed_in, paused)
+    assert "Tell refund-desk something, optional" in page
+    assert '<form class="not-phone" method="post"' in page and 'id="bar-acknowledge"' in page
+    joined = story.make_worker(paused.incident.project, "invoice-desk", "paused", timezone.now())
+    Pause.objects.create(
+        incident=paused.incident, instance=joined, owner="budget", cause="x", at=timezone.now()
+    )
+    page = card(signed_in, paused)
+    assert "Decide for 2 agents" in page and "Tell both agents something, optional" in page
+    assert "Tell refund-desk" not in page
+
+
 def test_who_only_looks_cannot_decide(client: Client, bob: User, paused: story.Paused) -> None:
     """A viewer sees all of it and no button, and the verbs are closed to them."""
     client.force_login(bob)

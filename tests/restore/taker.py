@@ -24,7 +24,7 @@ def record_of(new: New, plains: dict[bytes, bytes]) -> record.Record:
     """As the SDK sends it: a delta when the base is known and it pays."""
     base = plains.get(new.base) if new.base else None
     enc, payload = pack.pack(new.plain, base)
-    kept = new.base if enc in (record.AGAINST, record.SCRIPT) else b""
+    kept = new.base if enc in (pack.AGAINST, pack.SCRIPT) else b""
     return record.Record(new.name, enc, kept, len(new.plain), new.items, new.length, payload)
 
 

@@ -11,7 +11,7 @@ import pytest
 from agents.models import Agent, Entry, Instance, Project
 from checkpoints import store
 from checkpoints.models import Checkpoint, Lease, Node
-from sickbay.tree import record
+from sickbay.tree import pack, record
 from sickbay.tree.grow import grow
 from sickbay.tree.node import varint
 from sickbay.tree.read import text_of
@@ -218,7 +218,7 @@ def test_a_delta_whose_base_is_unknown_is_missing(taker: Taker) -> None:
     tree = grow(dump(messages(102)), taker.tree)
     root = next(new for new in tree.new if new.name == tree.root)
     base = b"\7" * 32
-    lost = record.Record(root.name, record.AGAINST, base, len(root.plain), root.items, root.length, b"x")
+    lost = record.Record(root.name, pack.AGAINST, base, len(root.plain), root.items, root.length, b"x")
     taker.tree = tree
     answer = taker.send(taker.header(), [lost])
     assert answer.json()["missing"] == [base.hex()]

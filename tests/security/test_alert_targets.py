@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from agents.models import Project, User
 from agents.services import targets, webhooks
 from agents.services.webhooks import Call, NotSent
-from tests.domain import receivers
+from tests.domain import cast, receivers
 from tests.domain.receivers import Hook
 
 SECRET = "whsec_" + "QUJD" * 8
@@ -56,6 +57,30 @@ def test_a_private_address_is_refused_however_spelt(url: str, settings: Any) -> 
     settings.ALERT_ALLOW_CIDRS = []
     with pytest.raises(NotSent, match=r"not a public one|cannot be resolved"):
         webhooks.deliver(call(targets.checked("webhook", url)))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", SPELLINGS)
+def test_the_form_refuses_a_private_address(url: str, alice: User, project: Project, settings: Any) -> None:
+    """At once, with the setting that would allow it; with the setting it is kept."""
+    form = {"actor": cast.actor(alice, project), "kind": "webhook", "label": "", "now": cast.NOW}
+    settings.ALERT_ALLOW_CIDRS = []
+    with pytest.raises(targets.Refused, match="SICKBAY_ALERT_ALLOW_CIDRS"):
+        targets.add(address=url, **form)
+    settings.ALERT_ALLOW_CIDRS = ["0.0.0.0/0", "::/0"]
+    assert targets.add(address=url, **form).target.pk
+
+
+@pytest.mark.django_db
+def test_a_target_that_became_private_can_be_turned_off(alice: User, project: Project, settings: Any) -> None:
+    """Only a new address is looked at: the switch works whatever the setting is by now."""
+    who = cast.actor(alice, project)
+    settings.ALERT_ALLOW_CIDRS = ["10.0.0.0/8"]
+    url = "http://10.1.2.3/hook"
+    kept = targets.add(actor=who, kind="webhook", label="", address=url, now=cast.NOW).target
+    settings.ALERT_ALLOW_CIDRS = []
+    changed = targets.change(actor=who, pk=kept.pk, label="", address=url, enabled=False, now=cast.NOW)
+    assert changed is not None and not changed.target.enabled
 
 
 @pytest.mark.parametrize("url", NO_ADDRESS)

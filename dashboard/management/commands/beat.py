@@ -19,10 +19,10 @@ import redis
 import structlog
 from celery.schedules import crontab, maybe_schedule
 from django.core.management.base import BaseCommand
-from django.db import connection
 from kombu.exceptions import OperationalError
 
 from dashboard import health
+from dashboard.management.asking import direct_parameters
 
 LOCK = 7_420_002
 ROUND = 1.0
@@ -48,9 +48,9 @@ class Command(BaseCommand):
 
 def lock_connection() -> psycopg.Connection[Any]:
     """A direct connection that has the lock; comes back when it is ours."""
-    params = connection.get_connection_params()
-    params = {k: v for k, v in params.items() if k not in ("pool", "cursor_factory", "context")}
-    held = psycopg.connect(**params, autocommit=True, connect_timeout=5, application_name="sickbay-beat")
+    held = psycopg.connect(
+        **direct_parameters(), autocommit=True, connect_timeout=5, application_name="sickbay-beat"
+    )
     try:
         # A holder whose machine vanished must not keep the lock for hours.
         held.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from agents.services import projects
+from dashboard.management.asking import AskingCommand
 
 
-class Command(BaseCommand):
+class Command(AskingCommand):
     help = "Make a project; `manage.py token --project NAME` then prints tokens of it."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

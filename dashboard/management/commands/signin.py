@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from agents.models import User
 from agents.services import sign_in_links
+from dashboard.management.asking import AskingCommand
 from dashboard.management.commands.prepare import link_of
 
 
-class Command(BaseCommand):
+class Command(AskingCommand):
     help = "Print a link that lets one person in once and choose a password."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

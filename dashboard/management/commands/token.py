@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from agents.models import Project, Scope
 from agents.services import tokens
+from dashboard.management.asking import AskingCommand
 
 
-class Command(BaseCommand):
+class Command(AskingCommand):
     help = "Print a new token for a program; it cannot be shown again."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from sickbay._action import Action as Action
     from sickbay._agent import Agent as Agent
     from sickbay._arguments import FailureBudget as FailureBudget
+    from sickbay._checkpoint import Checkpoint as Checkpoint
+    from sickbay._checkpoint import RolledBack as RolledBack
     from sickbay._errors import ActionFailed as ActionFailed
     from sickbay._errors import AgentPauseRequired as AgentPauseRequired
     from sickbay._errors import AgentStopped as AgentStopped
     from sickbay._errors import AlreadyRunning as AlreadyRunning
     from sickbay._errors import BadArgument as BadArgument
     from sickbay._errors import NoRun as NoRun
+    from sickbay._errors import RestoreRefused as RestoreRefused
+    from sickbay._errors import RestoreUnfinished as RestoreUnfinished
     from sickbay._errors import SickbayError as SickbayError
     from sickbay._errors import TokenRefused as TokenRefused
     from sickbay._memory import Memory as Memory
@@ -41,9 +45,13 @@ _WHERE = {
     "AlreadyRunning": "_errors",
     "AsyncRun": "_run",
     "BadArgument": "_errors",
+    "Checkpoint": "_checkpoint",
     "FailureBudget": "_arguments",
     "Memory": "_memory",
     "NoRun": "_errors",
+    "RestoreRefused": "_errors",
+    "RestoreUnfinished": "_errors",
+    "RolledBack": "_checkpoint",
     "Run": "_run",
     "SickbayError": "_errors",
     "TokenRefused": "_errors",
@@ -60,9 +68,13 @@ __all__ = [
     "AlreadyRunning",
     "AsyncRun",
     "BadArgument",
+    "Checkpoint",
     "FailureBudget",
     "Memory",
     "NoRun",
+    "RestoreRefused",
+    "RestoreUnfinished",
+    "RolledBack",
     "Run",
     "SickbayError",
     "TokenRefused",

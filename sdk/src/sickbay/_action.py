@@ -17,18 +17,15 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sickbay import _lazy, _outcome, _report
+from sickbay import _lazy, _once, _outcome, _report
 from sickbay._errors import ActionFailed
 from sickbay._flow import Flow, Rest, adrive, drive
 from sickbay._guard import log
 from sickbay._mask import INPUT, OUTPUT, TITLE, Record
 from sickbay._outcome import Ruling, Verdict, Verify
 from sickbay._ward import Ward
-
-if TYPE_CHECKING:
-    pass
 
 _current: ContextVar[Action | None] = ContextVar("sickbay_action", default=None)
 
@@ -61,8 +58,9 @@ class Action:
     """
 
     __slots__ = (
-        "_begun", "_done", "_record", "_token", "act", "attempts", "expected", "external", "input",
-        "key", "name", "parent", "result", "took_ms", "verify", "ward",
+        "_begun", "_done", "_intended", "_record", "_token", "act", "again", "already", "attempts", "claimed",
+        "confirm", "expected", "external", "input", "key", "name", "parent", "result", "took_ms", "trusted",
+        "verify", "ward",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +73,12 @@ class Action:
         external: bool,
         key: str | None,
         record: Record,
+        again: bool = False,
+        confirm: Callable[[str], Any] | None = None,
     ) -> None:
+        self.again, self.confirm = again, confirm
+        self.already = ""
+        self.claimed = self.trusted = self._intended = False
         self.ward, self._record = ward, record
         self.name, self.expected, self.verify, self.external, self.key = name, expected, verify, external, key
         self.input: Any = given
@@ -134,13 +137,23 @@ class Action:
 
     def start(self) -> Action:
         """Begin, or raise what bars it."""
+        points = self.ward.points
+        if self.external or points.has_to_stop:
+            drive(points.before(self.external), self.ward)
+        if self.key is not None and not self.again:
+            _once.refuse(self)
+        return self.begun()
+
+    def begun(self, *, intends: bool = True) -> Action:
+        """Begin, at a safe point; `intends`: it will reach the outside world now."""
         ward = self.ward
         outer = _current.get()
         self.parent = outer.act if outer is not None and outer.ward is ward and not outer._done else None
         self.act = ward.begun = next(ward.acts)
         self.input = ward.recorder.value(self.input, INPUT, self._record)
         ward.ledger.enter(self)
-        if self.external:
+        if self.external and intends:
+            self._intended = True
             self._intend()
         self._begun = time.perf_counter()
         return self
@@ -172,12 +185,26 @@ class Action:
     def closing(self, result: Any, error: BaseException | None) -> Flow[Ended]:
         """Judge and end in one go, for a result that is there already."""
         if error is not None:
-            return self.failed(error)
+            return (yield from self.ending(self.failed(error)))
         try:
             verdict = (yield from self.judging(result)) if self.verify is not None else None
         except BaseException as passing:
-            return self.failed(passing)
-        return self.returned(result, verdict)
+            return (yield from self.ending(self.failed(passing)))
+        return (yield from self.ending(self.returned(result, verdict)))
+
+    def ending(self, ended: Ended) -> Flow[Ended]:
+        """It is recorded. A safe point, when nothing else is in flight: what must be undone is."""
+        points = self.ward.points
+        points.note(ended.error)
+        if not points.wants():
+            return ended
+        to = yield from points.after(self.name)
+        if to is not None and isinstance(ended.error, ActionFailed):
+            ended.error.rolled_back_to = to
+        barred = self.ward.ledger.barred()
+        if barred is not None and isinstance(ended.error, ActionFailed):
+            return Ended(error=barred, cause=ended.error)
+        return ended
 
     def returned(self, result: Any, verdict: Verdict | None) -> Ended:
         """It returned: record it, and say what the caller gets."""
@@ -240,10 +267,17 @@ class Action:
                 ward.ledger.attempted(self.name)
             line, extra = self._lines(result, verdict, error, ruling)
             failure = ward.ledger.ended(self, line, failure=extra)
-        if self.external:
+        if self._intended:
             kept = result if self._record == "all" else None
             ward.effects.outcome(f"{ward.run}-{self.act}", _state_of_effect(verdict, ruling), kept)
+        self.release()
         return failure
+
+    def release(self) -> None:
+        """Its key may be used by another action again."""
+        if self.claimed and self.key is not None:
+            self.claimed = False
+            self.ward.effects.release(self.key)
 
     def _lines(
         self, result: Any, verdict: Verdict | None, error: BaseException | None, ruling: Ruling | None
@@ -273,6 +307,9 @@ class Action:
         line = _report.action_line(self, recorder, at=at, output=output, verdict=verdict, ruling=ruling)
         told = None if error is None else _report.told_error(error, recorder, self._record)
         how = _report.ending(verdict, told, ruling, line.get("why", ""))
+        if self.already:
+            line["outcome"] = "already" if ruling is None else line["outcome"]
+            how = f": {self.already}{how}"
         line["title"] = f"{self.name}{_report.gist(self.input)}{how}"[:TITLE]
         if told is not None:
             line["error"] = told
@@ -281,7 +318,18 @@ class Action:
 
 def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retries: int) -> Flow[Ended]:
     """Call it, as often as allowed, judge it, end it."""
-    act.start()
+    points = act.ward.points
+    if act.external or points.has_to_stop:
+        yield from points.before(act.external)
+    if act.key is not None and not act.again:
+        known = yield from _once.known(act)
+        if known is not None:
+            return known
+    try:
+        act.begun()
+    except BaseException:
+        act.release()
+        raise
     token = _current.set(act)
     ledger = act.ward.ledger
     try:
@@ -298,16 +346,19 @@ def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retr
             except BaseException as error:
                 caught = error
                 again = again and _worth_another(act, error)
-            else:
-                again = again and verdict is not None and verdict.passed is False
+                if again and act.external:
+                    again = yield from _once.may_repeat(act, act.ward.ruling(error, act.act).transient)
+            else:  # an effect that was done wrong is done
+                again = again and not act.external and verdict is not None and verdict.passed is False
             rings = ledger.rings
             if again and ledger.barred() is None:
                 try:
                     yield Rest(backoff(act.attempts), rings)
                 except BaseException as cut:
-                    return act.failed(cut)
+                    return (yield from act.ending(act.failed(cut)))
             if not again or ledger.barred() is not None:
-                return act.returned(result, verdict) if caught is None else act.failed(caught)
+                ended = act.returned(result, verdict) if caught is None else act.failed(caught)
+                return (yield from act.ending(ended))
             act.attempts += 1
     finally:
         _restore(token)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, overload
@@ -15,6 +16,7 @@ from sickbay._arguments import FailureBudget, checked, unknown
 from sickbay._clock import Clock
 from sickbay._errors import BadArgument, NoRun
 from sickbay._memory import Memory
+from sickbay._mind import Mind
 
 if TYPE_CHECKING:
     from sickbay._entering import Entering
@@ -104,6 +106,9 @@ class Agent:
         self.memory = self._arguments.memory
         self._clock = Clock()
         self._secrets: list[tuple[str, ...]] = []
+        self._mind = Mind(self, self._secrets)
+        self._checks: list[Callable[[], Any]] = []
+        self._has_run = False
         self._life: Life | None = None
         self._last: Ward | None = None
         self._entering = threading.Lock()
@@ -129,7 +134,7 @@ class Agent:
 
         Args:
             wait: while the agent is paused, wait for the decision instead of raising.
-            fresh: do not go on from the newest checkpoint.
+            fresh: do not go on from the newest checkpoint: memory and files stay what they are.
             beat: False for hosts that freeze between calls: no heartbeat, and no alarm when it is silent.
 
         Raises (when entered):
@@ -145,7 +150,7 @@ class Agent:
                 raise BadArgument(f"run({option}={value!r:.60}): write True or False")
         from sickbay._entering import Entering
 
-        return Entering(self, wait=wait, beat=beat)
+        return Entering(self, wait=wait, fresh=fresh, beat=beat)
 
     def supervise(self, step: Callable[[Run], Any]) -> None:
         """Call `step(run)` again and again, for weeks: the loop that heals, pauses, waits and goes on.
@@ -204,8 +209,37 @@ class Agent:
             return lambda function: guarded(self, function, options)
         return guarded(self, function, options)
 
+    def check(self, check: Callable[[], Any]) -> Callable[[], Any]:
+        """Have the agent's state checked before each checkpoint: True proves it good, False is a failure.
+
+        A failure bears the name `check` and counts like any other. Keep it quick: one checkpoint is taken
+        before every external action.
+
+        Args:
+            check: called without arguments; True, False, None (cannot tell) or a Verdict with the reason.
+
+        Example:
+            @agent.check
+            def balances() -> bool:
+                return sum(agent.memory["ledger"].values()) == 0
+        """
+        if not callable(check):
+            raise BadArgument(f"check({check!r:.60}): write a function that answers True or False")
+        self._checks.append(check)
+        return check
+
+    def editing(self) -> AbstractContextManager[object]:
+        """Hold checkpoints off while a thread changes several places of the memory: `with agent.editing():`.
+
+        A checkpoint is one moment of the memory; what must be seen together is changed in here. Keep it
+        short, and do not await in it: a checkpoint waits for at most ten seconds.
+        """
+        return self._mind.lock
+
     def secret(self, *path: str) -> None:
         """Name a value of the memory that must not leave this host: it is masked wherever it appears.
+
+        It stays out of checkpoints, and a rollback leaves it as it is in the living process.
 
         Args:
             *path: the keys that lead to it, such as agent.secret("smtp", "password").

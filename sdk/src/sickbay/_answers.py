@@ -14,6 +14,7 @@ Whole = Annotated[int, Meta(ge=0, le=2**62)]
 Text = Annotated[str, Meta(max_length=1000)]
 Words = Annotated[str, Meta(max_length=65536)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Names = Annotated[list[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]], Meta(max_length=100_000)]
 Seqs = Annotated[list[Whole], Meta(max_length=2000)]
 
 
@@ -89,12 +90,50 @@ class Receipt(Struct):
     state: Text
 
 
+class Missing(Struct):
+    """Which nodes the server has not."""
+
+    missing: Names
+
+
+class Staged(Struct):
+    """The answer to a part of an upload."""
+
+    stored: Whole
+
+
+class Kept(Struct):
+    """The answer to a checkpoint."""
+
+    id: Text
+    standing: Text
+
+
+class Told(Struct):
+    """A checkpoint, as the server has it."""
+
+    id: Text
+    memory: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None
+    workspace: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None
+    standing: Text
+    at: float
+    label: Text | None = None
+
+
+class Progress(Struct):
+    """The answer to the progress of a rollback."""
+
+    state: Text = ""
+    verified: bool = False
+
+
 class Fault(Struct):
     """Any error of the server."""
 
     error: Text
     message: Words = ""
     what_to_do: Words = ""
+    missing: Names = []
 
 
 def plain(answer: Struct | None) -> Any:

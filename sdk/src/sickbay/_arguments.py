@@ -73,11 +73,12 @@ class Arguments:
     passes: tuple[type[BaseException], ...]
     transient: More
     redact: Callable[[str], str] | None
+    has_memory: bool
 
 
 def checked(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Arguments:
     """The arguments, or BadArgument with the sentence to act on."""
-    known = list(Arguments.__dataclass_fields__)
+    known = [name for name in Arguments.__dataclass_fields__ if name != "has_memory"]
     if wrong := [name for name in given if name not in known]:
         raise BadArgument(unknown(f"Agent({given['name']!r:.80})", wrong, known))
     env = os.environ if environ is None else environ
@@ -92,6 +93,7 @@ def checked(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         home=_home(given["home"] or env.get("SICKBAY_HOME")),
         instructions=_text("instructions", given["instructions"], 1_000_000),
         memory=_memory_of(given["memory"]),
+        has_memory=given["memory"] is not None,
         workspace=_workspace(given["workspace"]),
         budget=_budget(given["budget"]),
         checkpoint_every=_span("checkpoint_every", given["checkpoint_every"]) or timedelta(minutes=5),

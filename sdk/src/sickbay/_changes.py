@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sickbay import _names
 from sickbay._below import DIRECTORY, content_name, is_executable, seen
@@ -101,7 +101,8 @@ class Changes:
     """Steps in their order, first what must go to make room, last what goes for good.
 
     `kept`: what goes aside before it is replaced; `modes`: permissions that stay; `stays`: what snapshots
-    leave out and is not touched; `called_out`: what runs code or steers agents, and why.
+    leave out and is not touched; `hollow`: directories that stay for its sake alone; `called_out`: what runs
+    code or steers agents, and why.
     """
 
     room: list[Step] = field(default_factory=list)
@@ -111,6 +112,7 @@ class Changes:
     kept: list[bytes] = field(default_factory=list)
     modes: dict[bytes, int] = field(default_factory=dict)
     stays: list[bytes] = field(default_factory=list)
+    hollow: list[bytes] = field(default_factory=list)
     called_out: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -270,9 +272,11 @@ class Comparison:
         if not self._is_whole(here, name):
             raise RestoreRefused("is in the way of what is to be restored", path=shown(here.below(name)))
         changes = self._changes
-        room, kept, stays = len(changes.room), len(changes.kept), len(changes.stays)
+        lists: list[list[Any]] = [changes.room, changes.kept, changes.stays, changes.hollow]
+        before = [len(grown) for grown in lists]
         if not self._removed(here, name, found, changes.room):
-            del changes.room[room:], changes.kept[kept:], changes.stays[stays:]
+            for grown, length in zip(lists, before, strict=True):
+                del grown[length:]
             self._may_change(here)
             changes.room.append(Step(AWAY, here.below(name), seen(found)))
 
@@ -296,6 +300,8 @@ class Comparison:
             os.close(fd)
         if all(gone):
             steps.append(Step(HOLLOW, path))
+        else:
+            self._changes.hollow.append(path)
         return all(gone)
 
     # — looking —

@@ -90,7 +90,7 @@ def _send(home: Home, given: argparse.Namespace) -> str:
             answer = link.register(given.timeout)
             if isinstance(answer, Unreachable):
                 return answer.why
-        return "" if link.flush(given.timeout) else link.complaint or "not in time"
+        return "" if link.flush(given.timeout) else link.complaints.now or "not in time"
     finally:
         link.stop()
 

@@ -2,7 +2,7 @@
 
 One append-only file beside the spool, fsynced line by line: the intent before the effect runs, its outcome
 after it. No rollback, restore or retention touches it. An intent without an outcome is an effect that may
-have happened. Keys are recorded here and not yet enforced.
+have happened. A key that is done is not done again (_once).
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Effects:
         self._loaded = False
         self._effects: dict[str, Effect] = {}
         self._keys: dict[str, str] = {}
+        self._latest: dict[str, str] = {}  # the newest effect of each key, however it ended
+        self._claimed: set[str] = set()
 
     def intend(self, name: str, key: str | None, input: Any, id: str) -> bool:
         """Write down that the effect is about to run; False when the disk refused."""
@@ -57,7 +59,9 @@ class Effects:
         """Write down how it ended: done, failed or unknown."""
         kept: Any = result
         text = dumps(result)
-        if len(text) > RESULT_LIMIT:
+        if len(text) <= RESULT_LIMIT:
+            kept = orjson.loads(text)  # the same now and after a restart
+        else:
             kept = {"head": text[:4096].decode("utf-8", "replace"), "size": len(text)}
         return self._write({"id": id, "state": state, "result": kept})
 
@@ -68,11 +72,46 @@ class Effects:
             id = self._keys.get(key)
             return self._effects.get(id) if id else None
 
+    def of(self, key: str) -> Effect | None:
+        """The effect of this key: the one that was done, else the newest."""
+        with self._lock:
+            self._load()
+            id = self._keys.get(key) or self._latest.get(key)
+            return self._effects.get(id) if id else None
+
+    def claim(self, key: str) -> bool:
+        """Whether no other action of this process has the key in flight."""
+        with self._lock:
+            if key in self._claimed:
+                return False
+            self._claimed.add(key)
+            return True
+
+    def release(self, key: str) -> None:
+        with self._lock:
+            self._claimed.discard(key)
+
     def open(self) -> list[Effect]:
         """The effects that began and whose end nobody wrote down: each may have happened."""
         with self._lock:
             self._load()
             return [effect for effect in self._effects.values() if effect.state in ("begun", "unknown")]
+
+    def between(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What began, or was done, in that time, as it is told; what surely did not happen is left out."""
+        with self._lock:
+            self._load()
+            found = [e for e in self._effects.values() if since <= e.at <= until and e.state != "failed"]
+        return [
+            {
+                "name": e.name,
+                "key": e.key,
+                "input": orjson.loads(dumps(e.input)),
+                "state": e.state,
+                "at": e.at,
+            }
+            for e in found
+        ]
 
     def _write(self, entry: dict[str, Any]) -> bool:
         entry["at"] = self._clock.wall()
@@ -124,6 +163,8 @@ class Effects:
             result=entry.get("result"),
         )
         self._effects[effect.id] = effect
+        if effect.key:
+            self._latest[effect.key] = effect.id
         if effect.key and effect.state == "done":
             self._keys[effect.key] = effect.id
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Entering:
     """What `agent.run()` returns: to be entered by `with` or `async with`."""
 
-    def __init__(self, agent: Agent, *, wait: bool, beat: bool) -> None:
+    def __init__(self, agent: Agent, *, wait: bool, fresh: bool = False, beat: bool = True) -> None:
         self._agent = agent
         recorder = Recorder(agent._arguments.redact, agent._secret_values if agent._secrets else None)
-        self.life = Life(agent._arguments, recorder, agent._clock, wait=wait, beat=beat)
+        self.life = Life(agent, recorder, wait=wait, fresh=fresh, beat=beat)
 
     def __getattr__(self, name: str) -> Never:
         raise AttributeError(
@@ -72,4 +72,5 @@ class Entering:
 
     def _live(self, ward: Ward) -> Ward:
         self._agent._last = ward
+        self._agent._has_run = True
         return ward

@@ -1,7 +1,7 @@
 """The plan of a restore, written before the first change and kept until the last one is on the disk.
 
     sickbay journal 1 <sha256 of the rest>
-    {"id", "root", "stage", "aside", "folds",
+    {"id", "root", "stage", "aside", "folds", "stays", "hollow",
      "steps": [[op, path, seen, number, kind, size, node, target], …]}
 
 It appears by a rename, after an fsync: a torn one is never under its name, so it is no plan. One that is
@@ -54,7 +54,7 @@ class Step(NamedTuple):
 @dataclass(slots=True)
 class Plan:
     """What a restore will do. `stage` and `aside` are names of directories; `folds`: the file system takes
-    several names for one."""
+    several names for one; `stays`: what snapshots leave out; `hollow`: directories that stay for its sake."""
 
     id: str
     root: bytes
@@ -62,6 +62,8 @@ class Plan:
     aside: str
     folds: bool
     steps: list[Step] = field(default_factory=list)
+    stays: list[bytes] = field(default_factory=list)
+    hollow: list[bytes] = field(default_factory=list)
 
     def of(self, *ops: str) -> list[Step]:
         return [step for step in self.steps if step.op in ops]
@@ -127,6 +129,8 @@ def _said(plan: Plan) -> dict[str, Any]:
         "stage": plan.stage,
         "aside": plan.aside,
         "folds": plan.folds,
+        "stays": [_text(path) for path in plan.stays],
+        "hollow": [_text(path) for path in plan.hollow],
         "steps": [
             [s.op, _text(s.path), s.seen, s.number, s.kind, s.size, s.node.hex(), _text(s.target)]
             for s in plan.steps
@@ -149,7 +153,8 @@ def _read(said: dict[str, Any]) -> Plan:
         for op, path, seen, number, kind, size, node, target in said["steps"]
     ]
     root = bytes.fromhex(said["root"])
-    return Plan(said["id"], root, said["stage"], said["aside"], said["folds"], steps)
+    stays, hollow = ([_bytes(path) for path in said[key]] for key in ("stays", "hollow"))
+    return Plan(said["id"], root, said["stage"], said["aside"], said["folds"], steps, stays, hollow)
 
 
 def _text(path: bytes) -> str:

@@ -60,6 +60,8 @@ class Ledger:
         self.rings = 0
         self.tell: Callable[[bool], None] = lambda urgent: None
         self.tell_doing: Callable[[str | None], None] = lambda text: None
+        self.tell_ended: Callable[[int, str, str | None, str | None], None] = lambda act, name, ok, said: None
+        self.tell_failed: Callable[[], None] = lambda: None
         self._home = home
         self._limits = limits
         self._clock = clock
@@ -103,6 +105,7 @@ class Ledger:
             counted = self._spooled(line, failure, name)
             if ok is not None:
                 self._succeeded(name, ok)
+            self.tell_ended(act.act, name, ok, line.get("verdict"))
             if counted is not None or self.data.account is not before:
                 self._save(sync=counted is not None)
             self._mark()
@@ -307,6 +310,8 @@ class Ledger:
     def status(self) -> str:
         """One word, the highest that holds."""
         pause = self.data.pause
+        if self.data.restoring is not None:
+            return "restoring"
         if pause is not None:
             return "pausing" if self.in_flight else "stopped" if pause.stopped else "paused"
         if not self.run:
@@ -325,6 +330,7 @@ class Ledger:
             self._home.spool.append(*lines)
             return None
         now = self._clock.boot()
+        self.tell_failed()
         self.data.account = account = budget.rolled(self.data.account, now)
         failure["consecutive"] = budget.consecutive(account) + 1
         failure["hourly"] = budget.hourly(account, now) + 1

@@ -28,14 +28,19 @@ from sickbay._flow import Blocking, Flow, Rest
 from sickbay._guard import harmless
 from sickbay._home import Home
 from sickbay._identity import Identity
+from sickbay._keeper import Keeper
 from sickbay._ledger import Ledger
 from sickbay._link import Link, Unreachable
 from sickbay._mask import Recorder
 from sickbay._orders import Orders
+from sickbay._resuming import resuming
+from sickbay._returns import Returns
+from sickbay._safe_points import ASK_AGAIN, SafePoints
 from sickbay._version import __version__
 from sickbay._ward import Ward
 
 if TYPE_CHECKING:
+    from sickbay._agent import Agent
     from sickbay._answers import Registered
 
 ASK = 3.0
@@ -53,12 +58,11 @@ class Leaving(BaseException):
 class Life:
     """One run of one agent in this process, and everything it holds."""
 
-    def __init__(
-        self, arguments: Arguments, recorder: Recorder, clock: Clock, *, wait: bool, beat: bool
-    ) -> None:
-        self._arguments, self._clock, self._wait, self._beat = arguments, clock, wait, beat
-        self._recorder = recorder
-        self.name, self.heals = arguments.name, arguments.heal
+    def __init__(self, agent: Agent, recorder: Recorder, *, wait: bool, fresh: bool, beat: bool) -> None:
+        self._agent, self._recorder = agent, recorder
+        self._arguments, self._clock = agent._arguments, agent._clock
+        self._wait, self._fresh, self._beat = wait, fresh, beat
+        self.name, self.heals = self._arguments.name, self._arguments.heal
         self._run = uuid.uuid4().hex
         self.is_leaving = self._is_over = False
         self.receipts_are_local = False  # sickbay.testing is the server
@@ -66,6 +70,9 @@ class Life:
         self.ledger: Ledger
         self.link: Link
         self.orders: Orders
+        self.keeper: Keeper
+        self.returns: Returns
+        self.points: SafePoints
         self.ward: Ward
 
     # — entering —
@@ -74,16 +81,22 @@ class Life:
         """Until actions may run; or raises, and everything is given back."""
         try:
             yield Blocking(self._open)
-            yield Blocking(self._knock)
-            while self.ledger.pause is not None:
+            while True:
+                yield Blocking(self._knock)
+                yield from self.points.going_back()
+                if self.ledger.pause is None:
+                    yield from self._going_on()
+                if self.ledger.pause is None:
+                    break
                 if self._wait:
                     yield from self.deciding()
-                else:
-                    yield Blocking(lambda: self.link.flush(FLUSH))
-                    if (refusal := self.ledger.barred()) is not None:
-                        raise refusal  # None: the decision came during the flush, so knock again
-                yield Blocking(self._knock)
+                    continue
+                yield Blocking(lambda: self.link.flush(FLUSH))
+                if (refusal := self.ledger.barred()) is not None:
+                    raise refusal  # None: the decision came during the flush, so knock again
             self._begin()
+            if self.keeper.has_state:
+                yield from self.keeper.taking("start")
         except BaseException:
             self._give_back()
             raise
@@ -104,20 +117,30 @@ class Life:
                 rings, pause = ledger.rings, ledger.pause
                 if self.is_leaving:
                     raise Leaving
+                points = self.points
+                if points.can_go_back or (pause is None and points.is_unfinished):
+                    yield from points.going_back()
+                    continue
                 if pause is None:
                     break
                 if pause.stopped:
                     raise ledger.barred() or Leaving()
                 yield Blocking(self.orders.again)
-                yield Rest(None, rings)
+                yield Rest(ASK_AGAIN if points.waits_for_server else None, rings)
         finally:
             ledger.waiting = False
         ledger.go_on()
 
+    def _going_on(self) -> Flow[None]:
+        keeper = self.keeper
+        if self._fresh:
+            return
+        yield from resuming(keeper, self.returns, lambda: self.link.reaches, self._agent._has_run)
+
     def _open(self) -> None:
         given = self._arguments
-        if isinstance(given.memory, dict):
-            check_memory(given.memory)
+        if isinstance(self._agent.memory, dict):
+            check_memory(self._agent.memory)
         self.home = Home.open(given.name, given.instance, given.home, clock=self._clock)
         self._wire_up()
         self._say_alone()
@@ -144,6 +167,9 @@ class Life:
         self.ledger = Ledger(
             self.home, agent=given.name, limits=given.budget, clock=self._clock, url=given.url
         )
+        agent = self._agent
+        self.keeper = Keeper(given, self.home, self.ledger, agent._mind, agent._checks, run=self._run)
+        self.returns = Returns(self.home, self.keeper, self.ledger, lambda: self.link.reaches, given.name)
         self.ward = Ward(
             run=self._run,
             ledger=self.ledger,
@@ -154,6 +180,8 @@ class Life:
             transient=given.transient,
         )
         self.orders = Orders(self.ledger, self._receipt, self._clock.wall)
+        self.points = SafePoints(self.ledger, self.keeper, self.returns, self.orders, heals=self.heals)
+        self.ward.points = self.points
         self.link = Link(
             self.home,
             _identity(given, self._beat),
@@ -167,6 +195,11 @@ class Life:
         )
         self.ledger.tell = self.link.nudge
         self.ledger.tell_doing = self.link.doing
+        self.ledger.tell_ended = self.keeper.facts.ended
+        self.ledger.tell_failed = self.keeper.failed
+        self.keeper.wake = self.link.nudge
+        self.returns.flush = lambda: self.link.flush(ASK)
+        self.link.carry(self.keeper)
 
     def _knock(self) -> None:
         """Ask the server, and obey what waits there; raises TokenRefused."""
@@ -175,9 +208,10 @@ class Life:
             log.debug("sickbay: %s", answer.why)  # the link's own warning says what becomes of the events
             return
         self._believe(answer)
-        if self.ledger.pause is not None:
+        if self.ledger.pause is not None or answer.commands_version:
+            was_paused = self.ledger.pause is not None
             self._look()
-            if self.ledger.pause is None:  # the decision was waiting there: now it is a run
+            if was_paused and self.ledger.pause is None:  # the decision was waiting there: now it is a run
                 again = self.link.register(ASK, wants="run")
                 if not isinstance(again, Unreachable):
                     self._believe(again)
@@ -202,11 +236,14 @@ class Life:
 
     def _begin(self) -> None:
         at = self._clock.wall()
+        self.returns.begin(self._run)
+        self.keeper.begin()
         self.ledger.begin(self._run)
         for note in self.home.notes:
             self.ledger.note({"kind": "signal", "name": "home", "level": "warn", "title": note[:500]})
         self.ledger.note({"kind": "run", "name": "started", "at": at, "title": "started"})
         self.link.start()
+        self.link.joins()
         self.link.nudge(True)
 
     # — leaving —
@@ -215,8 +252,17 @@ class Life:
         """Say how it ended, send what there is, give everything back; never raises."""
         if self.home.is_forked:
             return  # the run is the parent's
+        yield from self.keeping("end")
         self._say_end(error)
         yield Blocking(self._depart)
+
+    def keeping(self, why: str, label: str | None = None) -> Flow[None]:
+        """The state as it stands, if it changed: whoever decides wants to see what is different."""
+        try:
+            if self.keeper.has_state and not self.points.is_unfinished and self.keeper.differs():
+                yield from self.keeper.taking(why, label)
+        except Exception:
+            log.exception("sickbay: a bug of ours while taking a checkpoint; the agent goes on")
 
     def _depart(self) -> None:
         try:
@@ -245,6 +291,8 @@ class Life:
         _living.discard(self)
         if hasattr(self, "link"):
             self.link.stop()
+        if hasattr(self, "keeper"):
+            self.keeper.close()
         if hasattr(self, "home"):
             self.home.close()
 

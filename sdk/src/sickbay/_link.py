@@ -6,9 +6,8 @@
     snapshot() → the state that travels with every batch          (called on the sender's thread)
     on_account, on_pause, on_commands, on_fenced                  (called on the sender's or listener's)
 
-At most three threads, all daemons, started by the first register: the sender, the listener, the socket's
-reader. Without a URL there is only the sender, which makes the spool safe once a second. In a forked child
-the link is cut: the run is the parent's.
+At most three daemon threads, started by the first register: sender, listener, the socket's reader. Without a
+URL only the sender, which makes the spool safe once a second. In a forked child the link is cut.
 """
 
 from __future__ import annotations
@@ -19,12 +18,14 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sickbay._aside import Aside
+from sickbay._beats import Beats
+from sickbay._complaints import UNREADABLE, Complaints
 from sickbay._errors import SickbayError, TokenRefused
 from sickbay._home import Home
-from sickbay._identity import Identity, unregistered
+from sickbay._identity import Identity
 from sickbay._pacing import Pacing
 from sickbay._sender import Failed, Portion, Sender, standing_of
 from sickbay._spool import Batch
@@ -32,12 +33,12 @@ from sickbay._spool import Batch
 if TYPE_CHECKING:
     from sickbay._answers import Registered, Stored
     from sickbay._commands import Commands, Taken
+    from sickbay._keeper import Keeper
     from sickbay._listener import Listener
+    from sickbay._shipping import Shipping
     from sickbay._wire import Wire
 
 LONGEST_WAIT = 600.0
-REFUSED_WAIT = 60.0
-UNREADABLE = (400, 413, 422)
 log = logging.getLogger("sickbay")
 
 
@@ -87,16 +88,29 @@ class Link:
         self._sender = Sender(home.spool, self._turn, Pacing())
         self._portion = Portion()
         self._aside = Aside(home.directory / "aside.ndjson")
+        self.shipping: Shipping | None = None
         self._wants: str | None = None
         self._answered = False
         self._run, self._started_at = uuid.uuid4().hex, home.clock.wall()
         self._told: Any = None
-        self._doing: tuple[str | None, float] = (None, 0.0)
-        self._beats = 0
-        self._complaint = self.complaint = ""
+        self._beats = Beats(home.clock)
+        self.doing, self.beat = self._beats.doing, self._beats.next
+        self.complaints = Complaints(identity.agent, home.directory)
         home.spool.wake = self._sender.nudge
 
     # What core calls
+
+    def carry(self, keeper: Keeper) -> None:
+        """Send this keeper's checkpoints, too; without a server, only make them safe."""
+        self._sender.packs = keeper.packs
+        if self._wire is not None:
+            from sickbay._shipping import Shipping
+
+            self.shipping = Shipping(self._wire, keeper, self.query)
+
+    @property
+    def reaches(self) -> Shipping | None:
+        return self.shipping if self._answered and not self._cut else None
 
     def start(self) -> None:
         """Start the threads, if they do not run; never waits."""
@@ -129,6 +143,11 @@ class Link:
         answer: Registered = job.result
         return answer
 
+    def joins(self) -> None:
+        """The run has begun, with or without a server: it asks for its epoch under a pause, too."""
+        if self._wants is not None:
+            self._wants = "join"
+
     def adopt(self, run: str, started_at: float) -> None:
         """Speak for a run that began without a server and is over; register comes next."""
         self._run, self._started_at = run, started_at
@@ -138,10 +157,6 @@ class Link:
         if not self._cut:
             self._sender.nudge(urgent)
 
-    def doing(self, text: str | None) -> None:
-        """What the next beat says."""
-        self._doing = (text, self.home.clock.wall())
-
     def receipt(self, command: str, state: str, why: str = "", timeout: float = 10.0) -> Taken:
         """Tell the server; anything but "ok" means: do not act (or tell it again)."""
         commands = self._commands
@@ -149,13 +164,11 @@ class Link:
             return "unreachable"
         self.start()
         job = self._sender.ask(lambda: commands.receipt(command, state, why))
-        if not job.wait(timeout):
-            return "unreachable"
+        if job.wait(timeout) and job.error is None:
+            return cast("Taken", job.result)
         if job.error is not None:
             log.warning("sickbay: the receipt of a command did not get through: %s", job.error)
-            return "unreachable"
-        answer: Taken = job.result
-        return answer
+        return "unreachable"
 
     def fetch(self, timeout: float = 3.0) -> bool:
         """Fetch the commands that wait, now, and have them handed on; whether that was done in time."""
@@ -209,7 +222,7 @@ class Link:
             state.data.epoch, state.data.epoch_run = answer.epoch, self._run
             state.save()
         self._answered = True  # from here on, being fenced is believed
-        self._reached()
+        self.complaints.reached()
         self._told_pace(answer.beat_s, answer.reconnect_max_s)
         self._commands.after = 0
         is_stopped = answer.pause is not None and answer.pause.stopped  # then it ends at once
@@ -227,7 +240,8 @@ class Link:
         """Not while a refused start waits: it has no run, and asks again once its pause is lifted."""
         if self._wants is None or self.epoch is not None:
             return False
-        return not self._answered or (self._wants == "run" and self._state.get("pause") is None)
+        is_free = self._wants == "run" and self._state.get("pause") is None
+        return not self._answered or is_free or self._wants == "join"
 
     def _told_pace(self, beat_s: float, reconnect_max_s: float) -> None:
         self._sender.pacing.told(reconnect_max_s)
@@ -247,34 +261,23 @@ class Link:
             batch = self._portion.next(self.home.spool)
             standing = standing_of(state)
             if batch is None and standing == self._told:
-                return False
+                return self._ship()
             answer = self._send(batch, state)
+            if answer is None:
+                self._told = standing if batch is None else self._told
+                return True
+            self._told = standing
+            more = self._take(answer, batch)
+            return self._ship() or more
         except SickbayError as error:
-            raise self._failed(error) from error
-        if answer is None:
-            self._told = standing if batch is None else self._told
-            return True
-        self._told = standing
-        return self._take(answer, batch)
+            raise self.complaints.failed(error) from error
 
     def _send(self, batch: Batch | None, state: dict[str, Any]) -> Stored | None:
         """The answer; None when the server refused just this, which was dealt with."""
         from sickbay._wire import Refused
 
         assert self._wire is not None
-        lines = batch.lines if batch else []
-        header = {
-            "agent": self.identity.agent,
-            "instance": self.identity.instance,
-            "process": self.identity.process,
-            "run": batch.run if batch else self._run,
-            "started_at": batch.started_at if batch else self._started_at,
-            "epoch": self._speaking_epoch,
-            "first_seq": batch.first if batch else self.home.spool.seq + 1,
-            "n": len(lines),
-            "sent_at": self.home.clock.wall(),
-            "state": state,
-        }
+        lines, header = batch.lines if batch else [], self._header(batch, state)
         try:
             return self._wire.events(header, lines)
         except Refused as refused:
@@ -289,9 +292,19 @@ class Link:
                 self.home.spool.acknowledged(batch, 1)
             return None
 
+    def _header(self, batch: Batch | None, state: dict[str, Any]) -> dict[str, Any]:
+        who, spool = self.identity, self.home.spool
+        run, started_at = (batch.run, batch.started_at) if batch else (self._run, self._started_at)
+        return {
+            "agent": who.agent, "instance": who.instance, "process": who.process, "run": run,
+            "started_at": started_at, "epoch": self._speaking_epoch, "n": len(batch.lines) if batch else 0,
+            "first_seq": batch.first if batch else spool.seq + 1, "sent_at": self.home.clock.wall(),
+            "state": state,
+        }  # fmt: skip
+
     def _take(self, answer: Stored, batch: Batch | None) -> bool:
         """What an answer to a batch says, believed within reason. Whether more waited behind the batch."""
-        self._reached()
+        self.complaints.reached()
         more = False
         if batch is not None:
             count = max(0, min(len(batch.lines), (answer.ack or 0) - batch.first + 1))
@@ -314,27 +327,21 @@ class Link:
             self.look()
         return more
 
-    def _failed(self, error: SickbayError) -> Failed:
-        """Said once, then only when the reason changes: the agent goes on, the spool keeps."""
-        from sickbay._wire import NotAnswered
+    def _ship(self) -> bool:
+        """Send the oldest checkpoint that waits. Whether there are more."""
+        from sickbay._wire import Refused
 
-        self.complaint = str(error)
-        kind = f"{type(error).__name__} {getattr(error, 'status', '')}"
-        if kind != self._complaint:
-            self._complaint = kind
-            why, kept = str(error).rstrip("."), f"Everything is kept in {self.home.directory}"
-            if getattr(error, "status", 0) in UNREADABLE:  # a batch's were dealt with: this is register's
-                log.error("sickbay: %s. %s. %s", why, unregistered(self.identity.agent), kept)
-            else:
-                log.warning("sickbay: %s. %s and sent later", why, kept)
-        if isinstance(error, NotAnswered):
-            return Failed(error.wait)
-        return Failed(REFUSED_WAIT if isinstance(error, TokenRefused) else 0.0)
-
-    def _reached(self) -> None:
-        if self._complaint:
-            self._complaint = ""
-            log.info("sickbay: the server answers again")
+        shipping = self.reaches
+        if shipping is None or self.is_fenced:
+            return False
+        epoch = self._speaking_epoch
+        try:
+            return shipping.ship()
+        except Refused as refused:
+            if refused.error != "fenced":
+                raise
+            self._fenced(epoch)
+            return False
 
     def _fresh_state(self) -> dict[str, Any]:
         try:
@@ -358,11 +365,6 @@ class Link:
             "epoch": self._speaking_epoch,
             "process": who.process,
         }
-
-    def beat(self) -> dict[str, Any]:
-        self._beats += 1
-        doing, since = self._doing
-        return {"seq": self._beats, "doing": doing and doing[:200], "since": since or None}
 
     def heard(self, reconnect_max_s: float) -> None:
         """The socket is open: the server is there, so what was held back goes now."""

@@ -23,6 +23,7 @@ FOLLOWED = 40  # links that a kernel follows in one path
 STEPS = 5_000_000  # names that are looked at to judge all links of a tree
 
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?P<more>[ .:].*)?")
+_PLAIN = re.compile(rb"(?![CcPpAaNnLl])[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_-]|[A-Za-z0-9_-]")
 _DRIVE = re.compile(rb"[A-Za-z]:")
 _IGNORABLE = dict.fromkeys(
     [0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
@@ -70,6 +71,8 @@ def _is_there(name: str, directory: int) -> bool:
 
 def fault(name: bytes, folding: Folding) -> str | None:
     """Why a file may not be called that, or None."""
+    if _PLAIN.fullmatch(name):
+        return None
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
         return "cannot be a file's name"
     if b"\\" in name:

@@ -30,6 +30,7 @@ class Orders:
     def __init__(self, ledger: Ledger, receipt: Receipt, wall: Callable[[], float]) -> None:
         self._ledger, self._receipt, self._wall = ledger, receipt, wall
         self._left: dict[str, Command] = {}
+        self.rollback: Command | None = None  # waits for a safe point of the agent's own threads
         self._lock = threading.Lock()
         self._busy = self._more = False
 
@@ -75,6 +76,8 @@ class Orders:
             return self._pause(command, payload)
         if kind in SETTLING:
             return self._settle(command, payload, str(kind))
+        if kind == "rollback":
+            return self._roll_back(command, payload)
         return self._answer(command, "refused", f"this version of the SDK does not know {kind!r:.40}")
 
     def _pause(self, command: Command, payload: dict[str, Any]) -> bool:
@@ -87,6 +90,46 @@ class Orders:
         if self._ledger.take(self._pause_of(payload, payload.get("pause"), payload.get("owner"))):
             self._note(command, "obeyed", f"paused by order: {payload.get('cause') or 'no reason given'}")
         return self._answer(command, "done", "")
+
+    def _roll_back(self, command: Command, payload: dict[str, Any]) -> bool:
+        """Done by the agent's own thread, at its next safe point; here it is only kept for it."""
+        ledger, pause = self._ledger, payload.get("pause")
+        done = ledger.data.rolled_back
+        if done is not None and done.get("command") == command["id"]:
+            return bool(done.get("owed")) or self.rolled_back(command)
+        held = ledger.pause
+        if pause and payload.get("goes_on") and (held is None or held.id != pause):
+            why = "no pause holds here" if held is None else "another pause holds here"
+            return self._answer(command, "refused", why)
+        if ledger.refused and not ledger.waiting:
+            return False
+        self.rollback = command
+        ledger.ring()
+        return True
+
+    def take(self, command: Command) -> str:
+        """Whether this process may do it: ok, taken or fenced, or unreachable (ask again later)."""
+        return self._receipt(command["id"], "taken", "")
+
+    def rolled_back(self, command: Command) -> bool:
+        """It is done: the pause goes, if it was to go, and the server is told."""
+        payload = command.get("payload") or {}
+        held, pause = self._ledger.pause, payload.get("pause")
+        if payload.get("goes_on") and held is not None and held.id == pause:
+            guidance = payload.get("guidance")
+            self._ledger.lift(
+                held.id,
+                command["id"],
+                "rollback",
+                guidance=guidance if isinstance(guidance, str) and guidance else None,
+                probation=payload.get("probation") is not False,
+                said=_sentence("rollback", payload),
+            )
+        return self._answer(command, "done", "")
+
+    def gave_up(self, command: Command, why: str) -> None:
+        self._note(command, "refused", f"rollback refused: {why}")
+        self._answer(command, "refused", why[:500])
 
     def _settle(self, command: Command, payload: dict[str, Any], verb: str) -> bool:
         ledger, pause = self._ledger, payload.get("pause")
@@ -133,7 +176,7 @@ class Orders:
 
 
 def _sentence(verb: str, payload: dict[str, Any]) -> str:
-    did = {"resume": "resumed", "start": "started again", "stop": "stopped"}[verb]
+    did = {"resume": "resumed", "start": "started again", "stop": "stopped", "rollback": "rolled back"}[verb]
     by, reason = payload.get("by"), payload.get("reason")
     did += f" by {by}" if isinstance(by, str) else ""
     did += f": {reason}" if isinstance(reason, str) and reason else ""

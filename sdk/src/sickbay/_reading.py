@@ -182,7 +182,7 @@ def is_still(file: int, kept: Kept, turn: int) -> bool:
     place = turn % len(kept.parts)
     length, name = kept.parts[place]
     at = sum(length for length, _ in kept.parts[:place])
-    return name_of(BYTES + b"".join(_blocks(file, at, at + length))) == name
+    return name_of(_plain(file, at, length)) == name
 
 
 def _blocks(file: int, at: int, end: int) -> Iterator[bytes]:
@@ -193,18 +193,23 @@ def _blocks(file: int, at: int, end: int) -> Iterator[bytes]:
 
 
 def _head(file: int, size: int, old: Kept | None) -> tuple[list[tuple[int, bytes]], int]:
-    """The parts that a large file still begins with, as far as the cut can be taken up: at a line's end."""
-    keep = upto = at = 0
-    parts = old.parts if old else ()
+    """The parts that a large file still begins with, and where they end.
+
+    The cut goes on from there as if it came from the start: inside a long line only the first 4 KiB could be
+    items of other sizes, and no part ends so soon. The last part ended with the file, and only counts there.
+    """
+    parts, at = old.parts if old else (), 0
     for place, (length, name) in enumerate(parts):
-        data = b"".join(_blocks(file, at, at + length))
-        if name_of(BYTES + data) != name:
-            break
-        at += length
         is_last = place == len(parts) - 1
-        if at == size if is_last else data.endswith(b"\n"):
-            keep, upto = place + 1, at
-    return list(parts[:keep]), upto
+        if (is_last and at + length != size) or name_of(_plain(file, at, length)) != name:
+            return list(parts[:place]), at
+        at += length
+    return list(parts), at
+
+
+def _plain(file: int, at: int, length: int) -> bytes:
+    """The node of these bytes, or of fewer when the file is shorter."""
+    return BYTES + b"".join(_blocks(file, at, at + length))
 
 
 def _base(old: Kept | None, at: int) -> bytes:

@@ -57,7 +57,8 @@ class Restored:
     """What a restore did. Paths are as they may be shown; `aside` is where `kept` lies, None when nothing is.
 
     `stays` is what snapshots leave out and was not touched. `called_out`: (path, why) of what came back that
-    runs code or steers agents.
+    runs code or steers agents. `rules`: for the snapshot that proves it, what `.sickbayignore` says now, and
+    the directories that are not the tree's and stay only for the sake of what is left out in them.
     """
 
     id: str
@@ -65,9 +66,10 @@ class Restored:
     written: tuple[str, ...]
     removed: tuple[str, ...]
     kept: tuple[str, ...]
-    stays: tuple[str, ...] = ()
-    called_out: tuple[tuple[str, str], ...] = ()
-    aside: Path | None = None
+    stays: tuple[str, ...]
+    called_out: tuple[tuple[str, str], ...]
+    aside: Path | None
+    rules: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,12 @@ def restore(
     with _place.held(workspace, mark) as place:
         stuck = _settled(place, fetch)
         try:
-            plan, changes, stage = _prepared(place, order)
+            plan, stage = _prepared(place, order)
         except (OSError, BadNode, RestoreRefused) as error:
             raise stuck or _refused(error, workspace) from error
         failpoint("restore:after_plan")
         _redone(place, plan, stage, proven=True)
-        return _restored(place, plan, changes)
+        return _restored(place, plan)
 
 
 def foresee(
@@ -207,7 +209,7 @@ def _finished(place: Place, plan: Plan, fetch: Fetch | None) -> Restored:
     except (OSError, BadNode) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise RestoreUnfinished(f"the restore of {place.workspace} cannot go on: {said}") from error
-    return _restored(place, plan, None)
+    return _restored(place, plan)
 
 
 def _redone(place: Place, plan: Plan, stage: Stage, *, proven: bool) -> None:
@@ -220,7 +222,7 @@ def _redone(place: Place, plan: Plan, stage: Stage, *, proven: bool) -> None:
         stage.close()
 
 
-def _prepared(place: Place, order: _Order) -> tuple[Plan, Changes, Stage]:
+def _prepared(place: Place, order: _Order) -> tuple[Plan, Stage]:
     """Everything up to the plan. Whatever goes wrong, nothing of it is left."""
     stage = Stage(place, f"{order.id}.{uuid.uuid4().hex[:8]}", order.fetch)
     try:
@@ -233,7 +235,9 @@ def _prepared(place: Place, order: _Order) -> tuple[Plan, Changes, Stage]:
         stage.flush(changes.puts)
         failpoint("restore:stage_flushed")
         aside, folds = _free_aside(place, order.id), folding.case or folding.form
-        plan = Plan(order.id, order.root, stage.name, aside, folds, changes.steps)
+        plan = Plan(
+            order.id, order.root, stage.name, aside, folds, changes.steps, changes.stays, changes.hollow
+        )
         _journal.write(place, plan)
     except BaseException:
         stage.close()
@@ -242,7 +246,7 @@ def _prepared(place: Place, order: _Order) -> tuple[Plan, Changes, Stage]:
         raise
     finally:
         place.files.close()
-    return plan, changes, stage
+    return plan, stage
 
 
 def _compared(place: Place, order: _Order) -> tuple[_names.Folding, Changes]:
@@ -305,7 +309,7 @@ def _free_aside(place: Place, id: str) -> str:
     return next(name for name in names if place.own.stat(ASIDE + b"/" + name.encode()) is None)
 
 
-def _restored(place: Place, plan: Plan, changes: Changes | None) -> Restored:
+def _restored(place: Place, plan: Plan) -> Restored:
     kept = _redo.listed(place, plan.aside)
     put = {step.path for step in plan.of(PUT)}
     return Restored(
@@ -314,10 +318,16 @@ def _restored(place: Place, plan: Plan, changes: Changes | None) -> Restored:
         _paths(step.path for step in plan.of(PUT)),
         _paths(step.path for step in plan.of(DROP) if step.path not in put),
         _paths(kept),
-        _paths(changes.stays) if changes else (),
+        _paths(plan.stays),
         tuple((shown(path, 0), why) for path in sorted(put) if (why := _names.steers(path))),
         place.workspace / ".sickbay" / "aside" / plan.aside if kept else None,
+        b"\n".join([_rules_on_disk(place), *map(_rule_of, plan.hollow)]),
     )
+
+
+def _rule_of(directory: bytes) -> bytes:
+    """The line of `.sickbayignore` that means this directory and nothing else."""
+    return b"/" + re.sub(rb"([\\*?\[\]! #])", rb"\\\1", directory) + b"/"
 
 
 def _paths(paths: Iterable[bytes]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar, cast, overloa
 
 from sickbay._action import Action, Ended, performed
 from sickbay._arguments import unknown
+from sickbay._checkpoint import Checkpoint, RolledBack
 from sickbay._errors import BadArgument
 from sickbay._flow import Flow, adrive, drive
 from sickbay._mask import Record
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from sickbay._agent import Agent
 
 T = TypeVar("T")
-ACTS = ("input", "expected", "verify", "external", "key", "record")
-LATER = ("again", "confirm")
-EXECUTES = ("name", "expected", "verify", "external", "key", "retries", "record")
+Confirm = Callable[[str], Any]
+ACTS = ("input", "expected", "verify", "external", "key", "record", "again")
+EXECUTES = ("name", "expected", "verify", "external", "key", "confirm", "retries", "again", "record")
 
 
 class _Options(NamedTuple):
@@ -31,6 +32,8 @@ class _Options(NamedTuple):
     external: bool
     key: str | None
     record: Record
+    again: bool = False
+    confirm: Confirm | None = None
 
 
 class RunBase:
@@ -52,6 +55,12 @@ class RunBase:
         """What the human said with the decision that let this agent go on; until the next decision."""
         return self._ward.ledger.data.guidance
 
+    @property
+    def rolled_back(self) -> RolledBack | None:
+        """That the agent was rolled back in this run, or between the last one and this: from where, to what,
+        by whom and why, and which effects stay; so that a model can be told. None when it was not."""
+        return self._ward.points.rolled_back
+
     def action(
         self,
         name: str,
@@ -62,6 +71,7 @@ class RunBase:
         external: bool = False,
         key: str | None = None,
         record: Record = "all",
+        again: bool = False,
         **wrong: Never,
     ) -> Action:
         """One action as a `with` block; `async with` where its verifier is a coroutine function.
@@ -74,10 +84,12 @@ class RunBase:
             external: True when it reaches the outside world; its intent is written down before it runs.
             key: names the effect, such as "refund:17"; with external=True only.
             record: "all", "shape" (types and sizes only) or "none".
+            again: True to do an effect whose key is done already.
 
         Raises:
             BadArgument: at once, with what to write instead.
-            ActionFailed: at the end of the block, from what was raised in it, or when verify said no.
+            ActionFailed: at the end of the block, from what was raised in it, or when verify said no; at its
+                beginning, when the key's effect is done or may have happened.
             AgentPauseRequired: the agent is paused, or this failure spent its budget.
 
         Example:
@@ -86,8 +98,8 @@ class RunBase:
         """
         if wrong:
             raise BadArgument(unknown(f"action({name!r:.60})", wrong, ACTS))
-        check(name, expected, verify, external, key, record)
-        return Action(self._ward, name, input, expected, verify, external, key, record)
+        check(name, expected, verify, external, key, record, again)
+        return Action(self._ward, name, input, expected, verify, external, key, record, again)
 
     def begin(
         self,
@@ -99,6 +111,7 @@ class RunBase:
         external: bool = False,
         key: str | None = None,
         record: Record = "all",
+        again: bool = False,
         **wrong: Never,
     ) -> Action:
         """Begin an action that ends elsewhere, for callbacks and streams: `act.end(result)` ends it.
@@ -110,8 +123,12 @@ class RunBase:
             text = "".join(model.stream(prompt))
             act.end(text)
         """
-        options = _Options(expected, verify, external, key, record)
-        return self.action(name, input=input, **options._asdict(), **wrong).start()
+        if wrong:
+            raise BadArgument(unknown(f"begin({name!r:.60})", wrong, ACTS))
+        return self.action(
+            name, input=input, expected=expected, verify=verify, external=external, key=key, record=record,
+            again=again,
+        ).start()  # fmt: skip
 
     def _prepared(
         self, action: Any, args: tuple[Any, ...], name: str | None, retries: int, options: _Options
@@ -123,7 +140,7 @@ class RunBase:
             )
         name = name_of(action) if name is None else name
         check(name, *options)
-        check_retries(retries, options.external)
+        check_retries(retries, options.external, options.key)
         given = None if not args else args[0] if len(args) == 1 else list(args)
         return performed(Action(self._ward, name, given, *options), action, args, retries)
 
@@ -140,7 +157,9 @@ class Run(RunBase):
         verify: Callable[[T], Any] | None = None,
         external: bool = False,
         key: str | None = None,
+        confirm: Confirm | None = None,
         retries: int = 0,
+        again: bool = False,
         record: Record = "all",
         **wrong: Never,
     ) -> T:
@@ -153,9 +172,14 @@ class Run(RunBase):
             expected: one sentence: what must be true afterwards.
             verify: called with the result: True pass, False fail, None unknown, or Verdict(…, why).
                 Anything else, or a raise, is unknown: the result is returned and nothing is counted.
-            external: True when it reaches the outside world. It is never repeated by us.
-            key: names the effect, such as "refund:17"; with external=True only.
-            retries: so many attempts more, after 1, 2, 4 … 60 s; together they are one action.
+            external: True when it reaches the outside world; a checkpoint is taken before it.
+            key: names the effect, such as "refund:17"; with external=True only. What is done under it is not
+                done again, over rollbacks, restarts and retries: the recorded result comes back.
+            confirm: called with the key when its effect may have happened (the process died, or it timed
+                out): False, it did not; True, or the result, it did; None, nobody can tell.
+            retries: so many attempts more, after 1, 2, 4 … 60 s; together they are one action. With
+                external=True only with a key, and after a time-out only when confirm says False.
+            again: True to do an effect whose key is done already.
             record: "all", "shape" (types and sizes only) or "none".
 
         Returns:
@@ -171,8 +195,40 @@ class Run(RunBase):
         """
         if wrong:
             raise misnamed(action, wrong)
-        options = _Options(expected, verify, external, key, record)
+        options = _Options(expected, verify, external, key, record, again, confirm)
         return cast(T, drive(self._prepared(action, args, name, retries, options), self._ward).told())
+
+    def checkpoint(self, label: str | None = None) -> Checkpoint:
+        """Take a checkpoint of memory and workspace, now. It is on disk when this returns, and sent later.
+
+        Args:
+            label: what to call it, at most 200 characters.
+
+        Returns:
+            The checkpoint. Where none could be taken (a full disk, a memory that JSON would change) its id is
+            empty, the timeline says why, and the agent goes on.
+
+        Example:
+            run.checkpoint("after refund")
+        """
+        return drive(self._ward.points.checkpoint(label), self._ward)
+
+    def rollback(self, to: str | None = None) -> RolledBack:
+        """Go back to a checkpoint; memory and workspace are as it has them when this returns.
+
+        The state just before is kept as a checkpoint, so that this can be undone. What reached the outside
+        world stays as it is: the answer lists it.
+
+        Args:
+            to: the checkpoint's id; default the last known good one.
+
+        Raises:
+            BadArgument: inside an action, or no id.
+            RestoreRefused: it cannot be done, and nothing was changed.
+            RestoreUnfinished: it has begun and cannot go on yet; the agent is paused until it is finished.
+            AgentPauseRequired: the agent is paused.
+        """
+        return drive(self._ward.points.rollback(to), self._ward)
 
 
 class AsyncRun(RunBase):
@@ -193,7 +249,9 @@ class AsyncRun(RunBase):
         verify: Verify | None = None,
         external: bool = False,
         key: str | None = None,
+        confirm: Confirm | None = None,
         retries: int = 0,
+        again: bool = False,
         record: Record = "all",
         **wrong: Never,
     ) -> Any:
@@ -204,8 +262,16 @@ class AsyncRun(RunBase):
         """
         if wrong:
             raise misnamed(action, wrong)
-        options = _Options(expected, verify, external, key, record)
+        options = _Options(expected, verify, external, key, record, again, confirm)
         return (await adrive(self._prepared(action, args, name, retries, options), self._ward)).told()
+
+    async def checkpoint(self, label: str | None = None) -> Checkpoint:
+        """`Run.checkpoint`, awaited: the memory is read at once, disk and files beside the event loop."""
+        return await adrive(self._ward.points.checkpoint(label), self._ward)
+
+    async def rollback(self, to: str | None = None) -> RolledBack:
+        """`Run.rollback`, awaited."""
+        return await adrive(self._ward.points.rollback(to), self._ward)
 
 
 def name_of(action: Any) -> str:
@@ -221,8 +287,6 @@ def misnamed(action: Any, wrong: Iterable[str]) -> BadArgument:
     from difflib import get_close_matches  # only who writes it wrong pays for it
 
     option, name = next(iter(wrong)), name_of(action)
-    if option in LATER:
-        return BadArgument(f"execute({name}, {option}=…): {option}= is not there yet, leave it out")
     meant = get_close_matches(option, EXECUTES, 1, 0.8)
     return BadArgument(
         f"execute({name}, {option}=…): "
@@ -232,7 +296,10 @@ def misnamed(action: Any, wrong: Iterable[str]) -> BadArgument:
     )
 
 
-def check(name: Any, expected: Any, verify: Any, external: Any, key: Any, record: Any) -> None:
+def check(
+    name: Any, expected: Any, verify: Any, external: Any, key: Any, record: Any,
+    again: Any = False, confirm: Any = None,
+) -> None:  # fmt: skip
     """Refuse what no action can be made of."""
     if not isinstance(name, str) or not 0 < len(name) <= 200:
         raise BadArgument(f"name={name!r:.60}: write a text of 1 to 200 characters, such as 'issue_refund'")
@@ -248,14 +315,20 @@ def check(name: Any, expected: Any, verify: Any, external: Any, key: Any, record
         raise BadArgument(f"key={key!r:.60}: write a text of 1 to 200 characters, such as 'refund:17'")
     if key is not None and not external:
         raise BadArgument(f"key={key!r} names an effect on the outside world: add external=True")
+    if not isinstance(again, bool):
+        raise BadArgument(f"again={again!r:.60}: write again=True or leave it out")
+    if confirm is not None and (not callable(confirm) or key is None):
+        raise BadArgument(
+            "confirm= is a function of the key that tells whether its effect happened: give key="
+        )
 
 
-def check_retries(retries: Any, external: bool) -> None:
+def check_retries(retries: Any, external: bool, key: object) -> None:
     """Refuse what would repeat an effect."""
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 100:
         raise BadArgument(f"retries={retries!r:.60}: write how many attempts more, from 0 to 100")
-    if retries and external:
+    if retries and external and key is None:
         raise BadArgument(
-            f"retries={retries} with external=True: what reaches the outside world is not repeated by "
-            "itself; leave retries= out, and repeat it in your own code where that is right"
+            f"retries={retries} with external=True: what reaches the outside world is repeated under a key "
+            "only, such as key='refund:17'; give one, or leave retries= out"
         )

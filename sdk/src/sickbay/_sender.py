@@ -14,10 +14,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sickbay._pacing import Pacing
 from sickbay._spool import Batch, Spool
+
+if TYPE_CHECKING:
+    from sickbay._packs import Packs
 
 SOON = 0.25
 SYNC = 1.0
@@ -69,6 +72,7 @@ class Sender:
         self._synced = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self.packs: Packs | None = None
         self.turns = 0
         self.failures = 0
         self.idle = False
@@ -164,20 +168,26 @@ class Sender:
         """Seconds until something is due; a long time when nothing is."""
         now = time.monotonic()
         waits = [3600.0]
-        if self._spool.is_dirty:
+        if self._is_dirty:
             waits.append(self._synced + SYNC - now)
         if self._due is not None:
             waits.append(self._opens(self._due) - now)
         return min(waits)
+
+    @property
+    def _is_dirty(self) -> bool:
+        return self._spool.is_dirty or (self.packs is not None and self.packs.is_dirty)
 
     def _opens(self, due: float) -> float:
         return max(due, self._told_until, self._backing_off_until)
 
     def _step(self) -> None:
         now = time.monotonic()
-        if self._spool.is_dirty and now >= self._synced + SYNC:
+        if self._is_dirty and now >= self._synced + SYNC:
             self._synced = now
             self._spool.sync()
+            if self.packs is not None:
+                self.packs.sync()
         if self._due is None or now < self._opens(self._due):
             return
         self._due = None  # before reading: what is appended from here on sets it anew

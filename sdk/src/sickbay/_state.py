@@ -57,7 +57,7 @@ class State:
     """Everything that a restart must not forget.
 
     `epoch_run` is the run that `epoch` was given to; `buried` the lines that tell of a vanished run, kept
-    until the next run begins.
+    until the next run begins; `restoring` the rollback that has begun, `rolled_back` the last one.
     """
 
     epoch: int = 0
@@ -70,6 +70,8 @@ class State:
     guidance: str | None = None
     crashes: list[float] = field(default_factory=list)
     buried: dict[str, Any] | None = None
+    restoring: dict[str, Any] | None = None
+    rolled_back: dict[str, Any] | None = None
 
 
 class StateFile:
@@ -124,7 +126,7 @@ class StateFile:
         """What the copy must never be behind on."""
         data = self.data
         pause = data.pause and data.pause.wire()
-        return (pause, data.settled, data.guidance, data.epoch, data.account.number)
+        return (pause, data.settled, data.guidance, data.epoch, data.account.number, data.restoring)
 
     def _encoded(self) -> bytes:
         data, now = self.data, self._clock.boot()
@@ -142,6 +144,8 @@ class StateFile:
                 "guidance": data.guidance,
                 "crashes": data.crashes,
                 "buried": data.buried,
+                "restoring": data.restoring,
+                "rolled_back": data.rolled_back,
             }
         )
         return _checksum(body) + b"\n" + body + b"\n"
@@ -199,6 +203,8 @@ class StateFile:
             guidance=body["guidance"],
             crashes=[float(at) if same else now for at in body["crashes"]],
             buried=body.get("buried"),
+            restoring=body.get("restoring"),
+            rolled_back=body.get("rolled_back"),
         )
 
     def _unreadable(self) -> State:

@@ -55,6 +55,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
         if life.is_leaving:
             raise Leaving
         if ledger.pause is not None:
+            yield from life.keeping("asked", "when it paused")
             yield from life.deciding(last)
             failures, last = 0, ""
         since, rings = ward.begun, ledger.rings
@@ -70,6 +71,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
             failed(life, name, error, since)
             last = _said(error, ward)
             ledger.healing = life.heals
+            yield from ward.points.between_steps(last)
             if ledger.pause is None:
                 yield Rest(backoff(failures), rings)
             continue
@@ -79,6 +81,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
         failures = 0
         if ledger.pause is None:
             ledger.step_ended_well(name)
+            yield from ward.points.between_steps(None)
 
 
 def failed(life: Life, name: str, error: Exception, since: int) -> None:

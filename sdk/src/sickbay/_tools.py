@@ -64,6 +64,8 @@ def _flow(
         options.get("external", False),
         None if key is None else str(key(*args, **kwargs))[:200],
         options.get("record", "all"),
+        options.get("again", False),
+        options.get("confirm"),
     )
     call = functools.partial(function, **kwargs) if kwargs else function
     return performed(act, call, args, options.get("retries", 0))
@@ -95,7 +97,10 @@ def _check(function: Any, options: dict[str, Any]) -> None:
         external=external,
         key=None,
         record=options.get("record", "all"),
+        again=options.get("again", False),
     )
+    if options.get("confirm") is not None and (not callable(options["confirm"]) or key is None):
+        raise BadArgument("@agent.tool(confirm=…) is a function of the key: give key= as well")
     if key is not None and not external:
         raise BadArgument("@agent.tool(key=…) names an effect on the outside world: add external=True")
-    check_retries(options.get("retries", 0), external)
+    check_retries(options.get("retries", 0), external, key)

@@ -16,6 +16,7 @@ from sickbay._transient import More
 if TYPE_CHECKING:
     from sickbay._effects import Effects
     from sickbay._ledger import Ledger
+    from sickbay._safe_points import SafePoints
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Ward:
     transient: More
     acts: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     begun: int = 0
+    points: SafePoints = field(init=False)
 
     def ruling(self, error: BaseException, since: int) -> Ruling:
         return _outcome.ruling_of(error, since, self.passes, self.transient)

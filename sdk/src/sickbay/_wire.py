@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -25,6 +26,7 @@ from sickbay._errors import BadArgument, SickbayError, TokenRefused
 from sickbay._lines import dumps
 
 ANSWER_LIMIT = 1024 * 1024
+MANY_NAMES, MANY_NODES = 8 * 1024 * 1024, 48 * 1024 * 1024
 CONNECT, READ, TOTAL = 5.0, 15.0, 30.0
 SMALL = 512
 T = TypeVar("T")
@@ -43,9 +45,9 @@ class NotSickbay(SickbayError):
 class Refused(SickbayError):
     """Sickbay answered, and the answer is no."""
 
-    def __init__(self, message: str, *, status: int, error: str) -> None:
+    def __init__(self, message: str, *, status: int, error: str, missing: list[str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.error = status, error
+        self.status, self.error, self.missing = status, error, missing or []
 
 
 class Wire:
@@ -78,12 +80,32 @@ class Wire:
         if wait:
             query = {**query, "wait": int(wait)}
         path = f"agents/{quote(agent)}/commands/?{urlencode(query)}"
-        status, text = self._ask("GET", path, None, {}, READ + wait)
+        status, text, _ = self._ask("GET", path, None, {}, READ + wait)
         return None if status == 204 else self._read(_answers.Commands, status, text)
 
     def receipt(self, agent: str, command: str, body: dict[str, Any]) -> str:
         path = f"agents/{quote(agent)}/commands/{quote(command, safe='')}/"
         return self._json("POST", path, _answers.Receipt, dumps(body)).state
+
+    def checkpoints(
+        self, agent: str, path: str, query: dict[str, Any], body: bytes | None, type: type[T]
+    ) -> T:
+        """A request about checkpoints: bytes there, JSON back."""
+        where = f"agents/{quote(agent)}/{path}?{urlencode(query)}"
+        headers = {"Content-Type": "application/octet-stream"} if body is not None else {}
+        method = "GET" if body is None else "POST"
+        status, text, _ = self._ask(method, where, body, headers, READ, MANY_NAMES)
+        return self._read(type, status, text)
+
+    def nodes(self, agent: str, query: dict[str, Any], names: bytes) -> tuple[bytes, int]:
+        """The records of these nodes, and how many of the names the answer speaks of."""
+        where = f"agents/{quote(agent)}/checkpoints/read/?{urlencode(query)}"
+        headers = {"Content-Type": "application/octet-stream"}
+        status, text, told = self._ask("POST", where, names, headers, READ, MANY_NODES)
+        if status != 200:
+            self._read(_answers.Receipt, status, text)
+        count = told.get("Sickbay-Read", "")
+        return text, int(count) if count.isdigit() and len(count) < 9 else len(names) // 32
 
     def close(self) -> None:
         self._pool.clear()
@@ -106,13 +128,19 @@ class Wire:
         also: tuple[int, ...] = (),
     ) -> T:
         headers = {"Content-Type": "application/json", **(headers or {})}
-        status, text = self._ask(method, path, body, headers, READ)
+        status, text, _ = self._ask(method, path, body, headers, READ)
         return self._read(type, status, text, also)
 
     def _ask(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], read: float
-    ) -> tuple[int, bytes]:
-        """Status and body of the answer; anything in between is one of the four ends."""
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        read: float,
+        limit: int = ANSWER_LIMIT,
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers of the answer; anything in between is one of the four ends."""
         deadline = time.monotonic() + max(TOTAL, read)
         try:
             answer = self._pool.request(
@@ -127,7 +155,7 @@ class Wire:
                 decode_content=False,
             )
             try:
-                text = _bounded(answer, deadline)
+                text = _bounded(answer, deadline, limit)
             except BaseException:
                 answer.close()
                 raise
@@ -139,7 +167,7 @@ class Wire:
         if 300 <= answer.status < 400:
             where = _clean(answer.headers.get("Location", "elsewhere"))
             raise NotSickbay(f"{self.url} redirects to {where}: set SICKBAY_URL to the address of the server")
-        return answer.status, text
+        return answer.status, text, answer.headers
 
     def _read(self, type: type[T], status: int, text: bytes, also: tuple[int, ...] = ()) -> T:
         if status == 200 or status in also:
@@ -155,7 +183,9 @@ class Wire:
         said = _clean(f"{fault.message} {fault.what_to_do}")
         if status in (401, 403):
             raise TokenRefused(f"{self.url} refuses this agent's token: {said}")
-        raise Refused(f"{self.url} answered {status}: {said}", status=status, error=fault.error)
+        raise Refused(
+            f"{self.url} answered {status}: {said}", status=status, error=fault.error, missing=fault.missing
+        )
 
     def _foreign(self, status: int) -> NotSickbay:
         return NotSickbay(
@@ -189,15 +219,15 @@ def _pool(url: str) -> urllib3.PoolManager:
     return urllib3.PoolManager(**options)
 
 
-def _bounded(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    text = b""
+def _bounded(answer: urllib3.BaseHTTPResponse, deadline: float, limit: int) -> bytes:
+    text = bytearray()
     while piece := answer.read1(65536):
         text += piece
-        if len(text) > ANSWER_LIMIT:
-            raise ValueError(f"an answer of more than {ANSWER_LIMIT} bytes")
+        if len(text) > limit:
+            raise ValueError(f"an answer of more than {limit} bytes")
         if time.monotonic() > deadline:
             raise ValueError("an answer that does not end")
-    return text
+    return bytes(text)
 
 
 def _later(url: str, answer: urllib3.BaseHTTPResponse) -> NotAnswered:

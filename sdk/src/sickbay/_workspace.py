@@ -104,6 +104,12 @@ class Workspace:
                 self._unprinted = self._places = None
             return taken
 
+    def forget(self) -> None:
+        """The next snapshot gives every node: what the ones before gave is lost."""
+        with self._lock:
+            self._last, self._names, self._prints = None, set(), {}
+            self._last_rules, self._unprinted, self._places, self._loaded = b"", None, None, True
+
     def changed_since(self, before: Snapshot | bytes, fetch: Fetch | None = None) -> list[Change]:
         """What differs now from a snapshot, or from a root whose directories `fetch` can read."""
         with self._lock, self._root() as root:

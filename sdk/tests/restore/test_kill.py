@@ -112,9 +112,12 @@ def test_killed_at_random_it_is_never_mixed(case: Case, capsys: pytest.CaptureFi
     chance = random.Random(seed)
     took = _lasts(case)
     ends = {"old": 0, "new": 0, "pending": 0}
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         case.lay()
-        _killed(case, "restore", chance.uniform(0.0, took))
+        if number % 3:
+            _killed(case, "restore", chance.uniform(0.0, took))
+        else:
+            case.dies("restore", "after_plan")
         while _restore.is_pending(case.work):
             ends["pending"] += 1
             _killed(case, "finish", chance.uniform(0.0, took))

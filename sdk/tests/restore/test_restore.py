@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sdk.tests.restore.meddling import AFTER, BEFORE, at
 from sdk.tests.restore.trees import Link, Program, Spec, Store, kinds, lay, on_disk, snapped
 from sickbay import _changes, _restore
-from sickbay._errors import BadArgument, RestoreRefused, RestoreUnfinished
+from sickbay._errors import BadArgument, RestoreRefused
 from sickbay._restore import foresee, mark_of, restore
-
-BEFORE: Spec = {
-    "notes.md": b"remember\n",
-    "run.sh": Program(b"#!/bin/sh\n"),
-    "latest": Link(b"data/1.csv"),
-    "data": {"1.csv": b"1,2\n", "2.csv": b"3,4\n", "empty": {}},
-}
-AFTER: Spec = {
-    "notes.md": b"forget\n",
-    "run.sh": b"#!/bin/sh\n",
-    "latest": Link(b"data/9.csv"),
-    "data": {"1.csv": b"1,2\n", "deep": {"er": {"x": b"x"}}},
-    "junk": b"junk",
-}
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    lay(tmp_path / "work", AFTER)
-    return tmp_path / "work"
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
 
 
 def test_the_files_are_those_of_the_tree(work: Path, store: Store) -> None:
@@ -95,6 +70,7 @@ def test_what_snapshots_leave_out_stays(work: Path, store: Store) -> None:
     assert (work / "data/deep/cache.tmp").read_bytes() == b"cached"
     assert not (work / "data/deep/er").exists()
     assert done.stays == ("data/deep/cache.tmp",)
+    assert done.rules == b"\n/data/deep/"
 
 
 def test_the_rules_are_those_of_the_tree(work: Path, store: Store) -> None:
@@ -178,7 +154,7 @@ def test_the_same_rollback_keeps_in_another_place(work: Path, store: Store) -> N
 def test_an_edit_after_the_plan_is_kept(work: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who edits a file while it is being restored finds the edit aside."""
     known = snapped(work)
-    _at(monkeypatch, "restore:after_plan", lambda: (work / "notes.md").write_bytes(b"meanwhile, by hand\n"))
+    at(monkeypatch, "restore:after_plan", lambda: (work / "notes.md").write_bytes(b"meanwhile, by hand\n"))
     done = restore(work, store.grow(BEFORE), store, current=known)
     assert done.kept == ("notes.md",)
     assert done.aside and (done.aside / "notes.md").read_bytes() == b"meanwhile, by hand\n"
@@ -323,128 +299,7 @@ def test_only_one_restores(work: Path, store: Store, monkeypatch: pytest.MonkeyP
             restore(work, store.grow(AFTER), store)
         refused.append(str(told.value))
 
-    _at(monkeypatch, "restore:staged", second)
+    at(monkeypatch, "restore:staged", second)
     restore(work, store.grow(BEFORE), store)
     assert "another process" in refused[0]
     assert on_disk(work) == kinds(BEFORE)
-
-
-# ------------------------------------------------------------------ the journal
-
-
-class Died(BaseException):
-    pass
-
-
-def died() -> None:
-    raise Died
-
-
-def test_a_plan_is_finished_by_the_next_start(
-    work: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once the plan is written it will be carried out; the result is told as if nothing had happened."""
-    _at(monkeypatch, "restore:after_plan", died)
-    with pytest.raises(Died):
-        restore(work, store.grow(BEFORE), store, id="r1")
-    assert on_disk(work) == kinds(AFTER)
-    assert _restore.is_pending(work)
-    done = _restore.finish(work)
-    assert on_disk(work) == kinds(BEFORE)
-    assert done and done.id == "r1" and "notes.md" in done.written and "junk" in done.kept
-    assert _restore.finish(work) is None
-
-
-def test_a_new_restore_finishes_the_old_one_first(
-    work: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever comes next, it finds the workspace whole."""
-    _at(monkeypatch, "restore:put", died)
-    with pytest.raises(Died):
-        restore(work, store.grow(BEFORE), store)
-    _at(monkeypatch, "", died)
-    with pytest.raises(RestoreRefused):
-        restore(work, b"\0" * 32, store)
-    assert on_disk(work) == kinds(BEFORE)
-
-
-def test_a_torn_plan_is_no_plan(work: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was not written to its end has not begun: the workspace is the old one, and nothing is pending."""
-    _at(monkeypatch, "restore:plan_staged", died)
-    with pytest.raises(Died):
-        restore(work, store.grow(BEFORE), store)
-    (work / ".sickbay/journal.new").write_bytes(b"sickbay journal 1 torn")
-    assert _restore.finish(work) is None
-    assert on_disk(work) == kinds(AFTER)
-    restore(work, store.grow(BEFORE), store)
-    assert sorted(os.listdir(work / ".sickbay")) == ["aside"]
-
-
-def test_a_damaged_plan_is_said_and_can_be_replaced(
-    work: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Any flipped bit of a plan that has begun is found; only another whole restore gets over it."""
-    _at(monkeypatch, "restore:drop", died)
-    with pytest.raises(Died):
-        restore(work, store.grow(BEFORE), store)
-    journal = work / ".sickbay/journal"
-    whole = journal.read_bytes()
-    for place in range(0, len(whole), 7):
-        journal.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
-        with pytest.raises(RestoreUnfinished, match="damaged"):
-            _restore.finish(work)
-    _at(monkeypatch, "", died)
-    restore(work, store.grow(BEFORE), store)
-    assert on_disk(work) == kinds(BEFORE)
-    assert not _restore.is_pending(work)
-
-
-def test_a_damaged_stage_is_never_put_into_place(
-    work: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A staged file whose bytes changed is found; with the tree at hand it is staged again."""
-    _at(monkeypatch, "restore:after_plan", died)
-    with pytest.raises(Died):
-        restore(work, store.grow(BEFORE), store)
-    for staged in (work / ".sickbay/stage").glob("*/[0-9]*"):
-        if not staged.is_symlink():
-            staged.write_bytes(b"rotten")
-    with pytest.raises(RestoreUnfinished, match="neither staged"):
-        _restore.finish(work)
-    assert on_disk(work) == kinds(AFTER)
-    _restore.finish(work, store)
-    assert on_disk(work) == kinds(BEFORE)
-
-
-def test_what_is_in_the_way_later_is_named(work: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore that cannot go on says where, stays pending, and goes on when there is room."""
-
-    def meanwhile() -> None:
-        (work / "data/2.csv").mkdir()
-        lay(work / "data/2.csv", {"x": b"x"})
-
-    _at(monkeypatch, "restore:after_plan", meanwhile)
-    with pytest.raises(RestoreUnfinished, match=r"data/2\.csv") as told:
-        restore(work, store.grow(BEFORE), store)
-    assert told.value.path == "data/2.csv"
-    for _ in range(2):
-        with pytest.raises(RestoreUnfinished, match=r"data/2\.csv"):
-            _restore.finish(work)
-    (work / "data/2.csv").rename(work.parent / "elsewhere")
-    _restore.finish(work)
-    assert on_disk(work) == kinds(BEFORE)
-
-
-def _at(monkeypatch: pytest.MonkeyPatch, name: str, do: Callable[[], object]) -> None:
-    """Do something at a failpoint, the first time it is passed."""
-    from sickbay import _journal, _redo, _stage
-
-    passed: list[str] = []
-
-    def failpoint(here: str) -> None:
-        if here == name and not passed:
-            passed.append(here)
-            do()
-
-    for module in (_restore, _journal, _redo, _stage):
-        monkeypatch.setattr(module, "failpoint", failpoint)
