@@ -157,10 +157,11 @@ def _rows(
     now: datetime,
 ) -> list[Row]:
     rows, day = [], now.astimezone(UTC).date()
+    path = reverse("agent_checkpoints", args=[agent.project.name, agent.name])
     many = len({one.instance_id for one in found}) > 1
     for one, strand in zip(found, drawn_strands, strict=True):
         own, is_open = one.at.astimezone(UTC).date(), one.pk == asked.open
-        line = _line(agent, asked, one, parents.get(one.parent), strand, told.get(one.pk), many=many)
+        line = _line(agent, path, asked, one, parents.get(one.parent), strand, told.get(one.pk), many=many)
         drawn_row = None if is_open else drawn.history_row(line)
         rows.append(Row(one, line, phrasing.date_of(own, now) if own != day else "", drawn_row))
         day = own
@@ -169,6 +170,7 @@ def _rows(
 
 def _line(
     agent: Agent,
+    path: str,
     asked: Asked,
     one: Checkpoint,
     parent: Checkpoint | None,
@@ -179,7 +181,6 @@ def _line(
 ) -> Line:
     said = changed.words(known) if known else changed.rough(parent, one) if parent else ""
     none = "the one before is gone" if one.parent else "begins here"
-    path = reverse("agent_checkpoints", args=[agent.project.name, agent.name])
     return Line(
         id=one.pk.hex, at=one.at, standing=one.standing, words=standings.standing(one),
         called=one.label or standings.why(one), size=standings.size(one),

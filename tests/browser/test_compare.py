@@ -71,7 +71,7 @@ def test_nothing_and_much_fit(browse: Open, alice: User, project: Project, width
     for n in range(60):
         memory["messages"][n * 3] = {"role": "user", "content": f"Changed in step {n}. " * (n % 9 + 1)}
         keeper.taker.parent = forks[-(n % 5)] if n % 7 == 0 else keeper.taker.parent
-        forks.append(keeper.take(memory, {str(n).encode(): b"x\n" * n}).pk.hex)
+        forks.append(str(keeper.take(memory, {str(n).encode(): b"x\n" * n}).pk))
     page.goto(HISTORY)
     is_live(page)
     picture(page, f"history-many-{width}-{theme}-full")

@@ -24,7 +24,8 @@ from agents.models import (
     Project,
     User,
 )
-from tests.pages import story
+from tests.builders import order_pause
+from tests.pages import states, story
 
 HOSTILE = "<img src=x onerror=alert(1)>{% now 'Y' %}\u202e\u200b"
 
@@ -248,3 +249,29 @@ def test_a_silent_agent_has_nothing_to_decide(signed_in: Client, project: Projec
     incident = Incident.objects.get(cause="silence")
     page = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
     assert "It closes by itself when the agent is heard again" in page and "Pause ledger-sync" in page
+
+
+def test_it_says_what_changed_since_last_known_good(signed_in: Client, project: Project) -> None:
+    """In one line with a link to the comparison, in as many questions for one change as for many."""
+    keeper, good, now = states.make_story(project)
+    actor = User.objects.get(name="Alice")
+    order_pause(actor, project)
+    incident = Incident.objects.get()
+    path = f"/p/main/incidents/{incident.pk}/"
+    signed_in.get(path)
+    with CaptureQueriesContext(connection) as few:
+        page = signed_in.get(path).content.decode()
+    assert "Changed since last known good" in page and f"/checkpoints/{good.pk}..{now.pk}/" in page
+    assert "<bdi>rates.amount_scale</bdi>" in page and "messages" in page and "sk-live" not in page
+    for n in range(20):
+        keeper.take(states.memory(30 + n), at=keeper.taker.wire.now() - 1)
+    signed_in.get(path)
+    with CaptureQueriesContext(connection) as many:
+        signed_in.get(path)
+    assert len(many.captured_queries) <= len(few.captured_queries)
+
+
+def test_without_a_checkpoint_it_says_what_it_did_last(signed_in: Client, paused: story.Paused) -> None:
+    """No line about a state that nobody kept."""
+    page = card(signed_in, paused)
+    assert "Changed since" not in page and "Did last" in page

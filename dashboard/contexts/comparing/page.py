@@ -27,9 +27,10 @@ from dashboard.contexts.comparing import files, paths, rows, sections
 from dashboard.contexts.comparing.rows import Row
 from dashboard.contexts.comparing.sections import Kept, Plan
 from dashboard.contexts.standings import Named
+from dashboard.contexts.values import cut
 
 SHOWN = 120
-OFFERED = 30
+OFFERED, VERSION = 30, 60
 KEYS, KEYS_NAMED = 200, 4
 STRETCH, ENDS = 60, 25
 INSTRUCTIONS = frozenset({"instructions", "system", "system_prompt", "system_message", "persona"})
@@ -102,13 +103,17 @@ def same(pair: Pair) -> list[tuple[bool, str]]:
     equal, differ = [], []
     for word, a, b in (("code", old.code, new.code), ("model", old.model, new.model)):
         if a == b and a:
-            equal.append(f"{word} {a}")
+            equal.append(f"{word} {_short(a)}")
         elif a != b:
-            differ.append((False, f"{word.capitalize()} {a or 'unknown'} → {b or 'unknown'}"))
+            differ.append((False, f"{word.capitalize()} {_short(a)} → {_short(b)}"))
     if equal:
         words = " and ".join(equal)
         said.append((True, f"{words[0].upper()}{words[1:]} same"))
     return said + differ
+
+
+def _short(version: str) -> str:
+    return cut(version, VERSION) if version else "unknown"
 
 
 def _instructions(pair: Pair) -> list[tuple[bool, str]]:
@@ -158,9 +163,10 @@ def workspace(pair: Pair, wanted: str) -> dict[str, Any]:
     except UNREADABLE as error:
         return {"damaged": str(error)}
     changed = len({change.path for change in diff.changes if change.new is not None})
+    unchanged = max(0, pair.new.files - changed)
     return {
         "tree": tree, "complete": diff.complete, "changed": len(diff.changes),
-        "unchanged": max(0, pair.new.files - changed),
+        "unchanged": unchanged, "all": unchanged + len(diff.changes),
         "is_none": pair.old.workspace is None and pair.new.workspace is None,
     }  # fmt: skip
 

@@ -21,7 +21,8 @@ from dashboard import phrasing
 from dashboard.contexts import messages
 from dashboard.contexts.comparing import paths
 
-SHORT = 60
+SHORT, LONGEST_NAME = 60, 120
+ALIKE = 0.4
 AROUND = 80
 SIGNS = {
     "add": "+",
@@ -188,6 +189,8 @@ def _by_word(old: str, new: str, said: dict[str, Any], room: Room) -> Row:
         sizes = phrasing.sizes(len(old.encode("utf-8", "replace")), len(new.encode("utf-8", "replace")))
         return Row("text", note=f"too large, shown as its size: {sizes}", more=room is TIGHT, **said)
     spans = words.compare(old, new)
+    if _same(spans) < ALIKE * min(len(old), len(new)):
+        spans = [Span("del", old), Span("add", new)]
     shown, more = condensed(spans, room)
     count = len(new.split())
     changed = sum(
@@ -195,6 +198,11 @@ def _by_word(old: str, new: str, said: dict[str, Any], room: Room) -> Row:
     )
     note = f"text of {phrasing.some(count, 'word')}, changed in {phrasing.some(changed, 'place')}"
     return Row("text", spans=shown, note=note, more=more and room is TIGHT, **said)
+
+
+def _same(spans: list[Span]) -> int:
+    """How many characters stayed in stretches that are worth reading as such."""
+    return sum(len(span.text) for span in spans if span.kind == "same" and len(span.text) > 3)
 
 
 def condensed(spans: list[Span], room: Room) -> tuple[tuple[Span, ...], bool]:
@@ -223,8 +231,8 @@ def _around(text: str, *, is_first: bool, is_last: bool) -> str:
 def _named(rest: Path) -> tuple[str, str, bool]:
     """The place in the section's list, the name below it, and whether it is part of an item."""
     if rest and isinstance(rest[0], int):
-        return str(rest[0]), paths.words(rest[1:]), len(rest) > 1
-    return "", paths.words(rest), False
+        return str(rest[0]), _cut(paths.words(rest[1:]), LONGEST_NAME)[0], len(rest) > 1
+    return "", _cut(paths.words(rest), LONGEST_NAME)[0], False
 
 
 def _moved(change: Change, was: Path) -> str:

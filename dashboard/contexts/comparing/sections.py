@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def title(self) -> str:
-        return paths.words(self.path) or "memory"
+        return paths.words(self.path)[:200] or "memory"
 
 
 def plans(diff: MemoryDiff) -> list[Plan]:
