@@ -22,9 +22,10 @@ def sideways(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
-def is_live(page: Page) -> None:
+def is_live(page: Page, within_s: float = 5) -> None:
     """Waits until the page hears what changes."""
-    expect(page.locator("[data-live-indicator]")).to_have_attribute("data-state", "live")
+    indicator = page.locator("[data-live-indicator]")
+    expect(indicator).to_have_attribute("data-state", "live", timeout=within_s * 1000)
 
 
 def fits(page: Page) -> None:

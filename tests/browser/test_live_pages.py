@@ -72,7 +72,7 @@ def test_daphne_restarted_under_an_open_page(
     expect(page.locator("[data-live-indicator]")).not_to_have_attribute("data-state", "live")
     becomes(worker, Status.RUNNING, "happened_meanwhile")
     daphne.start()
-    is_live(page)
+    is_live(page, within_s=30)  # how long a page waits between two tries grows while nobody answers
     expect(page.locator("tbody")).to_contain_text("happened_meanwhile")
 
 
