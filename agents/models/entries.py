@@ -84,7 +84,11 @@ class FailureGroup(models.Model):
 
 
 class Effect(models.Model):
-    """The server's copy of an agent's effects ledger: what reached the outside world."""
+    """The server's copy of an agent's effects ledger: what reached the outside world.
+
+    `incident` is the one that asks whether it happened; `command` is how the agent hears of the answer.
+    `confirms`: the agent can find out by itself, so a human is asked later.
+    """
 
     class State(models.TextChoices):
         BEGUN = "begun"
@@ -114,6 +118,19 @@ class Effect(models.Model):
     answered_by = models.CharField(max_length=200, blank=True, db_default="")
     answered_at = models.DateTimeField(null=True)
     answer_reason = models.CharField(max_length=500, blank=True, db_default="")
+    verdict = models.CharField(max_length=10, blank=True, db_default="")
+    confirms = models.BooleanField(db_default=False)
+    incident = models.ForeignKey(
+        "agents.Incident", null=True, on_delete=models.SET_NULL, related_name="effects"
+    )
+    command = models.ForeignKey("agents.Command", null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
-        indexes = [models.Index(fields=["instance", "-begun_at"], name="effects_newest")]
+        indexes = [
+            models.Index(fields=["instance", "-begun_at"], name="effects_newest"),
+            models.Index(
+                fields=["begun_at"],
+                name="effects_unsettled",
+                condition=models.Q(state__in=["begun", "unknown"], answer=""),
+            ),
+        ]

@@ -53,7 +53,7 @@ def answer(
     state = SETTLED.get(said, effect.state)
     Effect.objects.filter(pk=effect.pk).update(answer=said, state=state, **words)
     effect.refresh_from_db()
-    commands.order(
+    command = commands.order(
         instance=instance,
         kind=Command.Kind.EFFECT,
         payload=_payload(effect),
@@ -61,6 +61,7 @@ def answer(
         decision=None,
         now=now,
     )
+    Effect.objects.filter(pk=effect.pk).update(command=command)
     _tell(actor, agent, effect, now)
     return Answered("answered", f"{effect.name} {SAID[said]}.", effect)
 

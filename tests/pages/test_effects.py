@@ -1,0 +1,150 @@
+"""Answering for effects from a page: four answers, each with a reason, and back to where the form stood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.template.loader import render_to_string
+from django.test import Client
+from django.utils import timezone
+
+from agents.models import AuditEntry, Command, Effect, Instance, Project, User
+from dashboard.contexts import effects
+from tests import builders
+from tests.domain.rolling import Desk, make_desk
+
+HOSTILE = "<img src=x onerror=alert(1)>{% now 'Y' %}\u202e"
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def desk(project: Project) -> Desk:
+    return make_desk(project)
+
+
+def effect(desk: Desk, outcome: str, key: str | None = "refund:17", act: int = 1, **more: Any) -> Effect:
+    desk.wire.post_events(
+        builders.action(
+            "refund", external=True, outcome=outcome, act=act, key=key, at=desk.wire.now(),
+            input={"order": 17}, **more,
+        ),
+        first=act,
+    )  # fmt: skip
+    return Effect.objects.get(pk__endswith=f"-{act}")
+
+
+def post(client: Client, found: Effect, answer: str, reason: str, **more: str) -> Any:
+    path = f"/p/main/agents/refund-desk/effects/{found.pk}/answer/"
+    return client.post(path, {"answer": answer, "reason": reason, "back": "/p/main/incidents/1/", **more})
+
+
+def drawn(found: list[Effect]) -> str:
+    said = {"project": found[0].instance.agent.project, "may_decide": True, "now": timezone.now(), "back": ""}
+    return "".join(
+        render_to_string("partials/effect_answers.html", said | {"item": item})
+        for item in effects.answerable(found)
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer", "reason"),
+    [
+        ("ok", "accepted", "good enough"),
+        ("ok", "again", "taken back"),
+        ("timeout", "happened", "found there"),
+        ("timeout", "did_not", "not found there"),
+    ],
+)
+def test_each_answer_becomes_a_command_with_its_reason(
+    signed_in: Client, desk: Desk, outcome: str, answer: str, reason: str
+) -> None:
+    """And the browser is back where the form stood, at the effect."""
+    found = effect(desk, outcome)
+    done = post(signed_in, found, answer, reason, note="looked it up")
+    assert done["Location"] == f"/p/main/incidents/1/#answers-{found.pk}"
+    command = Command.objects.get()
+    assert (command.payload["answer"], command.payload["reason"]) == (answer, f"{reason}: looked it up")
+    found.refresh_from_db()
+    assert found.answer == answer and found.command == command
+    assert AuditEntry.objects.filter(verb="answer effect").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [("", "good enough"), ("accepted", ""), ("accepted", "found there"), ("all", "good enough")],
+)
+def test_without_an_answer_and_its_reason_nothing_is_done(
+    signed_in: Client, desk: Desk, answer: str, reason: str
+) -> None:
+    """Whoever reads the log wants to know why."""
+    assert post(signed_in, effect(desk, "ok"), answer, reason).status_code == 302
+    assert not Command.objects.exists()
+
+
+@pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "/p/elsewhere/", "/p/main/\\@x"])
+def test_it_leads_nowhere_else(signed_in: Client, desk: Desk, back: str) -> None:
+    """An address of another host or project is none: the agent's page it is."""
+    found = effect(desk, "ok")
+    answer = post(signed_in, found, "accepted", "good enough", back=back)
+    assert answer["Location"] in (
+        f"/p/main/agents/refund-desk/#answers-{found.pk}", f"/p/main/%5C@x#answers-{found.pk}",
+    )  # fmt: skip
+
+
+def test_a_viewer_may_not_answer(client: Client, bob: User, desk: Desk) -> None:
+    """Bob watches."""
+    client.force_login(bob)
+    assert post(client, effect(desk, "ok"), "accepted", "good enough").status_code == 403
+
+
+def test_another_projects_effect_is_not_there(signed_in: Client, project: Project, desk: Desk) -> None:
+    """Nor is one that there never was."""
+    other = effect(make_desk(builders.make_project("elsewhere")), "ok")
+    assert post(signed_in, other, "accepted", "good enough").status_code == 404
+    assert not Command.objects.exists()
+
+
+def test_only_what_makes_sense_is_offered(desk: Desk) -> None:
+    """Two answers for what may have happened, two for what was done under a key, one without a key."""
+    page = drawn([effect(desk, "timeout", act=1)])
+    assert "It happened" in page and "It did not" in page and "Accept it" not in page
+    page = drawn([effect(desk, "ok", act=2)])
+    assert "Accept it" in page and "Do it again" in page and "It happened" not in page
+    page = drawn([effect(desk, "ok", None, act=3)])
+    assert "Accept it" in page and "Do it again" not in page
+    assert "<details" not in drawn([effect(desk, "failed", act=4)])
+
+
+def test_an_effect_in_flight_is_waited_for(desk: Desk) -> None:
+    """Its end will say what it did; once its process is gone, a human is asked."""
+    desk.wire.post_events({"kind": "effect", "name": "refund", "act": 1, "key": "k", "at": desk.wire.now()})
+    found = list(Effect.objects.all())
+    assert "<details" not in drawn(found) and effects.answerable(found)[0].state == "in flight"
+    Instance.objects.update(live=False, gone_since=timezone.now())
+    assert "It happened" in drawn(found)
+
+
+def test_an_answer_is_shown_with_whose_it_is(signed_in: Client, desk: Desk) -> None:
+    """And whether the agent has heard of it; what an agent or a person wrote is plain text."""
+    found = effect(desk, "ok", HOSTILE)
+    post(signed_in, found, "accepted", "good enough", note=HOSTILE)
+    page = drawn(list(Effect.objects.select_related("command", "instance__agent__project")))
+    assert "Accepted as it is" in page and "alice@example.com" in page and "<img" not in page
+    assert "The agent hears of it when it next looks or starts." in page and "<details" not in page
+
+
+def test_a_worklist_costs_the_same_whatever_its_length(desk: Desk, django_assert_num_queries: Any) -> None:
+    """One query says which of all of them are in flight."""
+    for act in range(1, 6):
+        desk.wire.post_events(
+            {"kind": "effect", "name": "refund", "act": act, "at": desk.wire.now()}, first=act
+        )
+    found = list(Effect.objects.all())
+    with django_assert_num_queries(1):
+        effects.answerable(found)
