@@ -74,6 +74,11 @@ def grouped(
     return found
 
 
+def group_of(project_id: int, failure: FailureSeen) -> int:
+    """Its group, before the event itself has arrived and is counted there."""
+    return _upsert(project_id, fingerprint(failure), [failure], counted=0)
+
+
 def fingerprint(failure: FailureSeen) -> str:
     """32 hex digits, the same for failures that mean the same."""
     if failure.fingerprint:
@@ -90,13 +95,14 @@ def normalised(message: str) -> str:
     return " ".join(VARYING.sub("#", message[:1000]).lower().split())[:300]
 
 
-def _upsert(project_id: int, key: str, alike: list[FailureSeen]) -> int:
+def _upsert(project_id: int, key: str, alike: list[FailureSeen], *, counted: int | None = None) -> int:
     first = alike[0]
     times = [failure.at for failure in alike]
+    counted = len(alike) if counted is None else counted
     with connection.cursor() as cursor:
         cursor.execute(
             UPSERT,
-            [project_id, key, text(first.name, 200), title(first), len(alike), min(times), max(times)],
+            [project_id, key, text(first.name, 200), title(first), counted, min(times), max(times)],
         )
         pk: int = cursor.fetchone()[0]
     return pk

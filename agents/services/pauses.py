@@ -26,8 +26,6 @@ from agents.models import (
     Agent,
     Cause,
     Command,
-    Entry,
-    FailureGroup,
     Heartbeat,
     Incident,
     Instance,
@@ -37,7 +35,7 @@ from agents.models import (
     PauseState,
     Status,
 )
-from agents.services import accounts, audit, commands, entries, incidents, rows, settling
+from agents.services import accounts, audit, causes, commands, entries, incidents, rows, settling
 from agents.services.snapshots import PauseSaid, State, corrected, text
 
 HOLDING = tuple(
@@ -264,7 +262,7 @@ def _brought(
         if known is None and not Pause.objects.filter(pk=said.id).exists():
             _set_aside(instance, said, held, now, offset_s)
         return held
-    incident, cause = _incident(agent, instance, said, now), text(said.cause, 500)
+    incident, cause = causes.incident_of(agent, instance, said, now), text(said.cause, 500)
     if (
         known is not None
     ):  # Ended for us, but not on its machine (a home restored from a backup): decide again.
@@ -301,39 +299,6 @@ def _set_aside(instance: Instance, said: PauseSaid, held: Pause, now: dt.datetim
         settled_at=now,
     )
     incidents.bump(held.incident_id)
-
-
-def _incident(agent: Agent, instance: Instance, said: PauseSaid, now: dt.datetime) -> Incident:
-    group = _group(agent, said.failure)
-    what = group.title if group else text(said.cause, 200) or "it paused itself"
-    cause = {"detector": Cause.DETECTOR, "human": Cause.HUMAN}.get(said.owner, Cause.BUDGET)
-    return incidents.open_or_join(
-        agent=agent,
-        instances=[instance],
-        cause=cause,
-        title=what,
-        now=now,
-        group_id=group.pk if group else None,
-        failure=text(said.failure, 60),
-    )
-
-
-def _group(agent: Agent, failure: str | None) -> FailureGroup | None:
-    """The group of the failure that spent the budget, if its event has arrived."""
-    run, _, seq = (failure or "").partition("-")
-    try:
-        key = uuid.UUID(run), int(seq)
-    except ValueError:
-        return None
-    if not 0 < key[1] < 2**63:
-        return None
-    groups = Entry.objects.filter(run_id=key[0], seq=key[1], agent_id=agent.pk).values_list(
-        "group_id", flat=True
-    )
-    group_id = next(iter(groups[:1]), None)
-    if group_id is None:
-        return None
-    return FailureGroup.objects.filter(pk=group_id, project_id=agent.project_id).first()
 
 
 def _moved(held: Pause | None, state: State) -> Pause | None:

@@ -19,6 +19,16 @@ Said = Literal[
 Line = Annotated[str, msgspec.Meta(max_length=20_000)]
 
 
+class WhatFailed(msgspec.Struct, frozen=True):
+    """As much of the failure that spent the budget as says which sickness it is."""
+
+    name: Line
+    failure: Line = "error"
+    exception: Line | None = None
+    message: Line | None = None
+    fingerprint: Line | None = None
+
+
 class PauseSaid(msgspec.Struct, frozen=True):
     """The pause that the agent's own machine holds."""
 
@@ -28,6 +38,7 @@ class PauseSaid(msgspec.Struct, frozen=True):
     at: float | None = None
     limit: str | None = None
     failure: Line | None = None
+    what: WhatFailed | None = None
     in_flight: list[Line] = []
     stopped: bool = False
 

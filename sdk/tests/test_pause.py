@@ -29,6 +29,15 @@ def test_the_third_failure_in_a_row_pauses(harness: Harness) -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_a_pause_says_what_spent_the_budget(harness: Harness) -> None:
+    """The snapshot names the sickness itself: the failure's own event may still be behind a backlog."""
+    with paused(), harness.agent().run() as run:
+        ledger = run._ward.ledger
+        fail(run, 3)
+    what = ledger.snapshot()["pause"]["what"]
+    assert what == {"name": "refund", "failure": "error", "exception": "ValueError", "message": "no such order"}
+
+
 def test_ten_failures_within_an_hour_pause(harness: Harness) -> None:
     """Ten within an hour pause, however many successes lie between; nine do not."""
     agent = harness.agent()

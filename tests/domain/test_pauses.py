@@ -105,6 +105,23 @@ def test_a_late_failure_names_the_cause(project: Project) -> None:
     assert group is not None and group.title == "issue_refund: ValueError"
 
 
+def test_pauses_made_offline_share_an_incident_before_their_failures_arrive(project: Project) -> None:
+    """The pause says itself what failed: a backlog behind it keeps no agent out of the shared incident."""
+    what = {"name": "issue_refund", "failure": "error", "exception": "ValueError", "message": "refused"}
+    ids = []
+    for name in ("a", "b"):
+        instance, run = cast.worker(project, name), uuid.uuid4()
+        cast.spends_its_budget(instance, failure=f"{run.hex}-7", what=what)
+        ids.append((instance, run))
+    incident = cast.only_incident()
+    assert (incident.pauses.count(), incident.title) == (2, "issue_refund: ValueError")
+    assert incident.group is not None and incident.group.failures == 0
+    for instance, run in ids:
+        cast.fails(instance, run=run, seq=7)
+    incident.group.refresh_from_db()
+    assert incident.group.failures == 2 and Incident.objects.count() == 1
+
+
 def test_a_counted_failure_is_a_new_version(project: Project) -> None:
     """P9: what the decider was shown has changed when another failure counts."""
     instance = cast.worker(project)

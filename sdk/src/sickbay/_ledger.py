@@ -338,13 +338,13 @@ class Ledger:
         id = f"{self.run}-{seq}"
         self.data.account = budget.fail(account, budget.Failure(id, name, now))
         self._weather.counted()
-        self._judge(id)
+        self._judge(id, _pausing.what_failed(failure))
         return id
 
-    def _judge(self, failure: str | None) -> None:
+    def _judge(self, failure: str | None, what: Line | None = None) -> None:
         """Pause where the budget is spent; whoever calls saves."""
         if self.data.pause is None:
-            pause = _pausing.due(self.data.account, self._limits, self._clock, failure)
+            pause = _pausing.due(self.data.account, self._limits, self._clock, failure, what)
             if pause is not None:
                 self._pause_now(pause)
 

@@ -20,7 +20,19 @@ TOLD = 1000
 _LIFTED = Pause(id="", owner="human", cause="a pause that has just been lifted", at=0.0)
 
 
-def due(account: Account, limits: Budget, clock: Clock, failure: str | None) -> Pause | None:
+def what_failed(failure: dict[str, Any]) -> dict[str, Any]:
+    """As much of a failure as says which sickness it is."""
+    said = {part: failure.get(part) for part in ("name", "failure", "exception", "message", "fingerprint")}
+    return {part: text[:TOLD] for part, text in said.items() if isinstance(text, str)}
+
+
+def due(
+    account: Account,
+    limits: Budget,
+    clock: Clock,
+    failure: str | None,
+    what: dict[str, Any] | None = None,
+) -> Pause | None:
     """The pause that this account asks for, if it is spent."""
     now = clock.boot()
     limit = budget.spent(account, limits, now)
@@ -33,6 +45,7 @@ def due(account: Account, limits: Budget, clock: Clock, failure: str | None) -> 
         at=clock.wall(),
         limit=limit,
         failure=failure,
+        what=what,
     )
 
 

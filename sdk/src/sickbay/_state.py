@@ -37,7 +37,11 @@ log = logging.getLogger("sickbay")
 
 @dataclass
 class Pause:
-    """A pause as it travels in the snapshot. `owner`: budget, detector, human or deploy."""
+    """A pause as it travels in the snapshot. `owner`: budget, detector, human or deploy.
+
+    `failure` is the event that spent the budget, `what` as much of it as says which sickness it is: the
+    snapshot may arrive long before the event.
+    """
 
     id: str
     owner: str
@@ -45,6 +49,7 @@ class Pause:
     at: float
     limit: str | None = None
     failure: str | None = None
+    what: dict[str, Any] | None = None
     in_flight: list[str] = field(default_factory=list)
     stopped: bool = False
 
