@@ -6,7 +6,7 @@
 //   at once        an event of one agent; within spread_ms, at a random moment, one of a whole fleet
 //   at most        once in 300 ms or spread_ms for a topic, whichever is longer; never lost, only later.
 //                  What this page itself did (a form that htmx sent) is waited for: whatever is due then
-//                  goes at once, and so do the next news
+//                  goes at once, and so do all news of the next two seconds
 //   everything     as soon as the server says {"watching": n}, on the first open too, on its {"again": 1},
 //                  and when the page is seen, online or restored again: what happened meanwhile was told to
 //                  nobody. The body's topics are fired and "live:again", for a list that then fetches all
@@ -21,7 +21,7 @@
 // "Pause live updates" (WCAG 2.2.2) holds every event back until it is pressed again; then all are due.
 (() => {
   "use strict";
-  const LEAST_MS = 300, SILENCE_MS = 45000, POLL_MS = 30000, LONGEST_MS = 30000, SOON_MS = 2000, PULSE_MS = 20000;
+  const LEAST_MS = 300, SILENCE_MS = 45000, POLL_MS = 30000, LONGEST_MS = 30000, SOON_MS = 2000, PULSE_MS = 20000, OWN_MS = 2000;
   const SIGNED_OUT = 4401, FORBIDDEN = 4403, CHANGED = 4408;
   const RIGHTS = { [FORBIDDEN]: "You may no longer see this project.", [CHANGED]: "Your role in this project has changed." };
   const AGAIN = "again";
@@ -42,6 +42,7 @@
   let retry = 0;
   let watched = "";
   let welcome = false;
+  let ownUntil = 0;
 
   const show = (state, text) => {
     indicator.hidden = false;
@@ -68,17 +69,17 @@
 
   const soon = (topic, spread) => {
     if (due.has(topic)) return;
-    const rest = (last.get(topic) ?? 0) + Math.max(LEAST_MS, spread) - Date.now();
+    const least = Date.now() < ownUntil ? 0 : Math.max(LEAST_MS, spread);
+    const rest = (last.get(topic) ?? 0) + least - Date.now();
     due.set(topic, setTimeout(fire, Math.max(rest, Math.random() * spread), topic));
   };
 
   const flush = () => {
-    last.clear();
+    ownUntil = Date.now() + OWN_MS;
     for (const [topic, timer] of [...due]) {
       clearTimeout(timer);
       fire(topic);
     }
-    last.clear();
   };
 
   const everything = (spread = 0) => [...topics, AGAIN].forEach((topic) => soon(topic, spread));
