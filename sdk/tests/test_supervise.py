@@ -274,6 +274,17 @@ def test_a_lazy_step_is_refused_with_advice(harness: Harness) -> None:
         harness.agent("other").supervise(4)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("step", [lambda: 1, lambda run, more: 1, lambda *, run: 1])
+def test_a_step_takes_the_run_and_nothing_else(harness: Harness, step: Any) -> None:
+    """What cannot be called with the run alone is refused before it runs, and counts no failure."""
+    agent = harness.agent()
+    with pytest.raises(BadArgument, match=r"def step\(run\)"):
+        agent.supervise(step)
+    with agent.run():
+        pass
+    assert of_kind(harness, agent, "failure") == [] and len(of_kind(harness, agent, "run")) == 2
+
+
 def test_it_is_silent_when_all_is_well(harness: Harness, capfd: Any, caplog: Any) -> None:
     """Nothing on stdout, stderr or in the log, failures and retries included."""
     with caplog.at_level(logging.INFO, logger="sickbay"), pytest.raises(SystemExit):

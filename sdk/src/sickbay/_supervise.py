@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 def supervise(entering: Entering, step: Callable[[Any], Any]) -> None:
     """The loop, in the calling thread."""
+    _check(step)
     life = entering.life
     with Ends(life), entering as run:
         drive(stepping(run, step, life), life)
@@ -39,6 +40,7 @@ def supervise(entering: Entering, step: Callable[[Any], Any]) -> None:
 
 async def asupervise(entering: Entering, step: Callable[[Any], Awaitable[Any]]) -> None:
     """The loop, in the running event loop."""
+    _check(step)
     life = entering.life
     with Ends(life):
         async with entering as run:
@@ -47,8 +49,6 @@ async def asupervise(entering: Entering, step: Callable[[Any], Awaitable[Any]]) 
 
 def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]:
     """Step after step, until something ends it by raising."""
-    if not callable(step):
-        raise BadArgument(f"supervise({step!r:.60}): write a function of the run, such as def step(run): …")
     name, ward, ledger = name_of(step), life.ward, life.ledger
     failures, last = 0, ""
     while True:
@@ -82,6 +82,23 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
         if ledger.pause is None:
             ledger.step_ended_well(name)
             yield from ward.points.between_steps(None)
+
+
+def _check(step: Any) -> None:
+    """Refuse what can never be a step, before a run begins that would fail of it."""
+    import inspect  # 10 ms, once a loop
+
+    if not callable(step):
+        raise BadArgument(f"supervise({step!r:.60}): write a function of the run, such as def step(run): …")
+    try:
+        inspect.signature(step).bind(None)
+    except TypeError as error:
+        raise BadArgument(
+            f"supervise({name_of(step)}): a step is called with the run and nothing else ({error}): "
+            f"write def step(run): …, and give it more with functools.partial"
+        ) from None
+    except ValueError:
+        return  # written in C, without a signature: the first call says
 
 
 def failed(life: Life, name: str, error: Exception, since: int) -> None:
