@@ -24,6 +24,7 @@ class AuditEntry(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["project_id", "-id"], name="audit_newest"),
+            models.Index(fields=["project_id", "verb"], name="audit_by_verb"),
             models.Index("project_id", OpClass(Upper("actor"), "text_pattern_ops"), name="audit_by_actor"),
             models.Index("project_id", OpClass(Upper("object"), "text_pattern_ops"), name="audit_by_object"),
         ]
