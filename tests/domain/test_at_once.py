@@ -127,6 +127,40 @@ def test_one_of_many_processes_takes_a_command(project: Project, alice: User) ->
     assert Counter(at_once(take, 10)) == {"": 1, "taken": 9}
 
 
+def takes_up(pause: Pause) -> str:
+    """The instance's process says that it obeys the pause's command; why it may not, if so."""
+    with transaction.atomic():
+        locked = Instance.objects.select_for_update().get(pk=pause.instance_id)
+        return commands.receipt(
+            instance=locked, command_id=Command.objects.get(pause=pause).pk, epoch=0, process="a" * 32,
+            state="taken", why="", now=NOW,
+        ).error  # fmt: skip
+
+
+def test_of_a_run_and_a_withdrawal_one_is_first(project: Project, alice: User, schedule: Schedule) -> None:
+    """The run takes the decision up or the human takes it back, never both, and the other is told."""
+    who, firsts = cast.actor(alice, project), Counter[str]()
+    for number in schedule.rounds(8, 50):
+        instance = cast.worker(project, f"agent-{number}")
+        pause = cast.spends_its_budget(instance)
+        decide = {"incident_id": pause.incident_id, "reason": "x", "now": NOW}
+        decisions.decide(actor=who, verb="resume", version=1, **decide)  # type: ignore[arg-type]
+
+        def act(turn: int, pause: Pause = pause) -> str:
+            if turn == 0:
+                at = pause.incident_id
+                shown = Incident.objects.get(pk=at).version
+                return decisions.withdraw(actor=who, incident_id=at, version=shown, now=NOW).name
+            return f"run: {takes_up(pause) or 'took it'}"
+
+        found = set(at_once(act, 2))
+        assert found in ({"withdrawn", "run: overtaken"}, {"taken_up", "run: took it"})
+        pause.refresh_from_db()
+        assert pause.state == ("paused" if "withdrawn" in found else "decided")
+        firsts.update(found)
+    assert sum(firsts.values()) == 2 * (firsts["withdrawn"] + firsts["taken_up"])
+
+
 def test_two_beats_notice_a_silence_once(project: Project) -> None:
     """P14: eight watchdogs at the same moment make one failure, one incident, one alert."""
     AlertTarget.objects.create(project=project, kind="email", label="x", address="oncall@example.com")
