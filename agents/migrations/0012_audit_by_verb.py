@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0010_rollbacks_and_answers"),
+        ("agents", "0011_effects_asked_about"),
     ]
 
     operations = [
