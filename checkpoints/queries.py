@@ -63,6 +63,14 @@ def one(project_id: int, id: uuid.UUID) -> Checkpoint | None:
     return rows().select_related("agent__project").filter(project_id=project_id, pk=id).first()
 
 
+def beginning_with(project_id: int, prefix: str, limit: int) -> list[Checkpoint]:
+    """Those whose id begins with these hex digits."""
+    digits = prefix.replace("-", "")[:32]
+    low, high = (uuid.UUID(hex=digits.ljust(32, fill)) for fill in "0f")
+    found = rows().select_related("agent").filter(project_id=project_id, pk__range=(low, high))
+    return list(found.order_by("pk")[:limit])
+
+
 def of_agent(agent_id: int, id: uuid.UUID) -> Checkpoint | None:
     return rows().filter(agent_id=agent_id, pk=id).first()
 

@@ -47,6 +47,17 @@ def list_checkpoints(
     return {"checkpoints": [_shown(row, found.name) for row in shown], "next": following}
 
 
+@api.get("checkpoints/", response={200: schema.CheckpointsOut, **REFUSED}, tags=["checkpoints"])
+def find_checkpoints(
+    request: HttpRequest,
+    prefix: Annotated[str, Field(min_length=4, max_length=36, pattern="^[0-9a-f]{4}[0-9a-f-]*$")],
+    limit: Limit = 100,
+) -> Any:
+    """Those whose id begins so, of all agents, in the order of ids; `next` is always null."""
+    rows = queries.beginning_with(actor_of(request).project_id, prefix, limit)
+    return {"checkpoints": [_shown(row, row.agent.name) for row in rows], "next": None}
+
+
 @api.get("checkpoints/{uuid:id}/", response={200: schema.CheckpointOut, **REFUSED}, tags=["checkpoints"])
 def one_checkpoint(request: HttpRequest, id: uuid.UUID) -> Any:
     found = checkpoint_of(request, id)

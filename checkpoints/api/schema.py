@@ -61,6 +61,21 @@ class CheckpointsOut(Schema):
     next: str | None = Field(description="Pass it as `before` for the next page.")
 
 
+class FileOut(Schema):
+    """A file, a link, or a directory with nothing in it."""
+
+    path: str = Field(description="What is no UTF-8 in it stands as its escapes.")
+    kind: str = Field(description="file, executable, link or directory.")
+    size: int | None
+    name: str | None = Field(description="The name of its bytes' tree.")
+    target: str | None = Field(description="Where a link leads.")
+
+
+class FilesOut(Schema):
+    files: list[FileOut]
+    next: str | None = Field(description="Pass it as `before` for the next page.")
+
+
 class JudgeIn(Input):
     standing: Literal["good", "suspect", "bad"]
     reason: Reason

@@ -21,10 +21,15 @@ def value(root: bytes, path: Path, fetch: Fetch) -> Item | None:
     """What stands at the path in a memory."""
     found: Item | None = root_item(checked([root], fetch)[root])
     for step in path:
-        if found is None or not found.is_container:
-            return None
-        found = _at(found, step, fetch) if isinstance(step, int) else _under(found, step, fetch)
+        found = inside(found, step, fetch) if found is not None else None
     return found
+
+
+def inside(item: Item, step: str | int, fetch: Fetch) -> Item | None:
+    """What stands one step further."""
+    if not item.is_container:
+        return None
+    return _at(item, step, fetch) if isinstance(step, int) else _under(item, step, fetch)
 
 
 def stretch(container: Item, start: int, end: int, fetch: Fetch) -> list[Item]:
