@@ -80,7 +80,7 @@ class Wire:
         if wait:
             query = {**query, "wait": int(wait)}
         path = f"agents/{quote(agent)}/commands/?{urlencode(query)}"
-        status, text, _ = self._ask("GET", path, None, {}, READ + wait)
+        status, text, _ = self.ask("GET", path, None, {}, READ + wait)
         return None if status == 204 else self._read(_answers.Commands, status, text)
 
     def receipt(self, agent: str, command: str, body: dict[str, Any]) -> str:
@@ -94,14 +94,14 @@ class Wire:
         where = f"agents/{quote(agent)}/{path}?{urlencode(query)}"
         headers = {"Content-Type": "application/octet-stream"} if body is not None else {}
         method = "GET" if body is None else "POST"
-        status, text, _ = self._ask(method, where, body, headers, READ, MANY_NAMES)
+        status, text, _ = self.ask(method, where, body, headers, READ, MANY_NAMES)
         return self._read(type, status, text)
 
     def nodes(self, agent: str, query: dict[str, Any], names: bytes) -> tuple[bytes, int]:
         """The records of these nodes, and how many of the names the answer speaks of."""
         where = f"agents/{quote(agent)}/checkpoints/read/?{urlencode(query)}"
         headers = {"Content-Type": "application/octet-stream"}
-        status, text, told = self._ask("POST", where, names, headers, READ, MANY_NODES)
+        status, text, told = self.ask("POST", where, names, headers, READ, MANY_NODES)
         if status != 200:
             self._read(_answers.Receipt, status, text)
         count = told.get("Sickbay-Read", "")
@@ -128,10 +128,10 @@ class Wire:
         also: tuple[int, ...] = (),
     ) -> T:
         headers = {"Content-Type": "application/json", **(headers or {})}
-        status, text, _ = self._ask(method, path, body, headers, READ)
+        status, text, _ = self.ask(method, path, body, headers, READ)
         return self._read(type, status, text, also)
 
-    def _ask(
+    def ask(
         self,
         method: str,
         path: str,
