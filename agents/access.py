@@ -13,7 +13,7 @@ from agents.models import Membership, Project, Role, Scope, Token, User
 
 VIEWER = frozenset({"view"})
 RESPONDER = VIEWER | {"acknowledge", "pause", "decide"}
-OPERATOR = RESPONDER | {"tokens", "targets"}
+OPERATOR = RESPONDER | {"tokens", "targets", "policy"}
 ADMIN = OPERATOR | {"operator_tokens", "people"}
 
 BY_ROLE: dict[str, frozenset[str]] = {

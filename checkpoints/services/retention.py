@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from django.db import connection, transaction
 
+from agents.access import Actor
 from agents.models import Agent, Decision, Incident, Project
+from agents.services import audit
 from checkpoints import queries, store, thinning
 from checkpoints.failpoint import failpoint
 from checkpoints.models import Checkpoint, RetentionPolicy, Rollback, Standing
@@ -52,9 +54,22 @@ def retain(project: Project, now: dt.datetime) -> Retained:
     return done
 
 
-def set_policy(agent: Agent, steps: object) -> None:
-    """How this agent's checkpoints are thinned; ValueError when it cannot be."""
-    RetentionPolicy.objects.update_or_create(agent=agent, defaults={"steps": thinning.checked(steps)})
+@transaction.atomic
+def set_policy(*, actor: Actor, agent: Agent, steps: object, now: dt.datetime) -> None:
+    """How this agent's checkpoints are thinned from now on; ValueError when it cannot be."""
+    before, wanted = policy_of(agent), thinning.checked(steps)
+    if wanted == before:
+        return
+    RetentionPolicy.objects.update_or_create(agent=agent, defaults={"steps": wanted})
+    audit.record(
+        project_id=agent.project_id,
+        actor=actor.name,
+        verb="change retention",
+        object=f"agent {agent.name}",
+        reason="",
+        saw={"before": before, "after": wanted},
+        now=now,
+    )
 
 
 def policy_of(agent: Agent) -> list[thinning.Step]:
@@ -62,12 +77,20 @@ def policy_of(agent: Agent) -> list[thinning.Step]:
     return [(age, every) for age, every in found.steps] if found else thinning.DEFAULT
 
 
-def _thin(agent: Agent, now: dt.datetime, done: Retained) -> None:
+def tried(agent: Agent, steps: list[thinning.Step], now: dt.datetime) -> tuple[int, int]:
+    """How many there are, and how many of them this policy would leave if it thinned now."""
+    seen = _seen(agent)
+    return len(seen), len(thinning.left_by_age(seen, steps, now) | _needed(agent).keys())
+
+
+def _seen(agent: Agent) -> list[thinning.Seen]:
     rows = Checkpoint.objects.filter(agent=agent).order_by("at", "id")
-    seen = [
-        thinning.Seen(id, at, standing == Standing.GOOD)
-        for id, at, standing in rows.values_list("pk", "at", "standing").iterator(chunk_size=5_000)
-    ]
+    parts = rows.values_list("pk", "at", "standing").iterator(chunk_size=5_000)
+    return [thinning.Seen(id, at, standing == Standing.GOOD) for id, at, standing in parts]
+
+
+def _thin(agent: Agent, now: dt.datetime, done: Retained) -> None:
+    seen = _seen(agent)
     by_age = thinning.left_by_age(seen, policy_of(agent), now)
     needed = _needed(agent)
     going = [one.id for one in seen if one.id not in by_age and one.id not in needed]

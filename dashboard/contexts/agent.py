@@ -45,7 +45,12 @@ class Life:
 def page(agent: Agent, actor: Actor, now: datetime, tab: str) -> dict[str, Any]:
     """What stands around every tab."""
     args = [agent.project.name, agent.name]
-    tabs = (("Timeline", "agent"), ("Checkpoints", "agent_checkpoints"), ("Runs", "agent_runs"))
+    tabs = (
+        ("Timeline", "agent"),
+        ("Checkpoints", "agent_checkpoints"),
+        ("Runs", "agent_runs"),
+        ("Policy", "agent_policy"),
+    )
     return {
         "project": agent.project,
         "tabs": [(word, reverse(name, args=args), name == tab) for word, name in tabs],

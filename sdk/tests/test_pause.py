@@ -35,7 +35,12 @@ def test_a_pause_says_what_spent_the_budget(harness: Harness) -> None:
         ledger = run._ward.ledger
         fail(run, 3)
     what = ledger.snapshot()["pause"]["what"]
-    assert what == {"name": "refund", "failure": "error", "exception": "ValueError", "message": "no such order"}
+    assert what == {
+        "name": "refund",
+        "failure": "error",
+        "exception": "ValueError",
+        "message": "no such order",
+    }
 
 
 def test_ten_failures_within_an_hour_pause(harness: Harness) -> None:

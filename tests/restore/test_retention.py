@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from agents import access
 from agents.models import Agent, Incident, Project
 from checkpoints import store, thinning
 from checkpoints.models import Checkpoint, Lease, Node
@@ -29,6 +30,11 @@ NOW = dt.datetime(2026, 3, 4, 3, 12, tzinfo=dt.UTC)
 def memory_of(step: int, rng: random.Random) -> dict[str, Any]:
     words = [f"{rng.random()}" for _ in range(900)]
     return {"messages": [{"n": step, "content": " ".join(words)}], "scratch": {"cursor": step}}
+
+
+def set_policy(agent: Agent, steps: object) -> None:
+    by = access.automation("the tests", agent.project_id)
+    retention.set_policy(actor=by, agent=agent, steps=steps, now=NOW)
 
 
 def age(project: Project, by: dt.timedelta) -> None:
@@ -80,7 +86,7 @@ def test_dropping_one_hurts_no_other(taker: Taker, project: Project) -> None:
     agent = Agent.objects.get()
     found = list(Checkpoint.objects.order_by("at"))
     Checkpoint.objects.filter(pk=found[7].pk).update(pinned=True)
-    retention.set_policy(agent, [(3600, 0), (None, 86_400 * 365 * 100)])
+    set_policy(agent, [(3600, 0), (None, 86_400 * 365 * 100)])
     age(project, 2 * HOUR)
     done = retention.retain(project, timezone.now())
     left = list(Checkpoint.objects.order_by("at"))
@@ -101,7 +107,7 @@ def test_what_nothing_needs_is_freed_and_said(taker: Taker, project: Project) ->
     for step in range(6):
         assert taker.take({"messages": [memory_of(n, rng) for n in range(4)], "n": step}).status_code == 200
     agent = Agent.objects.get()
-    retention.set_policy(agent, [(1, 0)])
+    set_policy(agent, [(1, 0)])
     age(project, 2 * HOUR)
     before, out = Node.objects.count(), StringIO()
     call_command("retain", project="main", stdout=out)
@@ -121,7 +127,7 @@ def test_what_an_incident_speaks_of_stays(taker: Taker, project: Project) -> Non
     )
     incident.instances.add(taker.instance())
     history(taker, 3)
-    retention.set_policy(agent, [(1, 0)])
+    set_policy(agent, [(1, 0)])
     age(project, 2 * HOUR)
     Incident.objects.update(opened_at=incident.opened_at - 2 * HOUR)
     retention.retain(project, timezone.now())
@@ -146,7 +152,7 @@ def test_no_upload_loses_a_node_to_a_sweep(taker: Taker, project: Project) -> No
     rng = random.Random(9)
     memories = [{"messages": [memory_of(n, rng) for n in range(3)], "which": which} for which in range(4)]
     agent = Agent.objects.get()
-    retention.set_policy(agent, [(0.001, 0)])
+    set_policy(agent, [(0.001, 0)])
     done, errors, swept = threading.Event(), [], []
 
     def keep_sweeping() -> None:

@@ -1,0 +1,56 @@
+"""An agent's policy: the budget that its code sets, and how its checkpoints are thinned."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from agents.access import can
+from agents.models import Agent
+from checkpoints.services import retention
+from dashboard.contexts import agent as around
+from dashboard.contexts import policy as context
+from dashboard.request import ProjectRequest, member
+from dashboard.views.agent import named
+
+
+@require_GET
+@member()
+def policy(request: ProjectRequest, name: str) -> HttpResponse:
+    """As it is; or, with a choice in the address, what that would leave of what is there."""
+    one = named(request, name)
+    return _page(request, one, context.shown(one, request.GET.dict(), request.now))
+
+
+@require_POST
+@member("policy")
+def keep(request: ProjectRequest, name: str) -> HttpResponse:
+    """Thin by this from now on."""
+    one = named(request, name)
+    try:
+        steps = context.steps_of(request.POST.dict())
+        retention.set_policy(actor=request.actor, agent=one, steps=steps, now=request.now)
+    except ValueError as error:
+        return _page(request, one, context.shown(one, {}, request.now, error=str(error)), status=422)
+    messages.success(request, "Kept. Old checkpoints are thinned by it within a quarter of an hour.")
+    return redirect("agent_policy", request.project.name, one.name)
+
+
+@require_POST
+@member()
+def attempt(request: ProjectRequest, name: str) -> HttpResponse:
+    """Changes nothing: the choice goes into the address, where it is tried."""
+    address = reverse("agent_policy", args=[request.project.name, named(request, name).name])
+    return redirect(f"{address}?{urlencode(context.chosen(request.POST.dict()))}#retention")
+
+
+def _page(request: ProjectRequest, one: Agent, shown: dict[str, Any], status: int = 200) -> HttpResponse:
+    page = around.page(one, request.actor, request.now, "agent_policy")
+    page["may_change"] = can(request.actor, "policy", one)
+    return render(request, "agent_policy.html", page | shown, status=status)
