@@ -20,6 +20,7 @@ from agents.services import audit, entries, incidents
 from agents.services.snapshots import text
 from checkpoints import queries, standing
 from checkpoints.models import Checkpoint, ProvenBy, Standing
+from checkpoints.services import clearing
 
 AT_ONCE = 500
 DAMAGE = "verify"  # who has judged what is damaged
@@ -162,6 +163,8 @@ def judge(*, actor: Actor, checkpoint: Checkpoint, verdict: str, reason: str, no
     found = queries.rows().get(pk=checkpoint.pk)
     if not moved:
         return Judged("damaged" if found.judged_by == DAMAGE else "already", found)
+    if verdict == Standing.GOOD:
+        clearing.clear_below(found)
     find_last_good(found.agent_id)
     _write(found, now)
     _changed(found)

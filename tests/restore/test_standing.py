@@ -8,6 +8,7 @@ import uuid
 import pytest
 from django.utils import timezone
 
+from agents import access
 from agents.models import Agent, AuditEntry, Entry, Incident, Instance, Kind, Project, User
 from checkpoints import queries, standing
 from checkpoints.models import Checkpoint
@@ -20,6 +21,7 @@ from tests.restore.test_taking import messages
 
 MINUTE = dt.timedelta(minutes=1)
 NOW = dt.datetime(2026, 3, 4, 3, 12, tzinfo=dt.UTC)
+SAID = [{"unknown": 1}, {"pass": 1}, {"fail": 1}]
 UNPROVEN = Before("unproven", tainted=False, proven=False)
 
 
@@ -131,6 +133,26 @@ def test_those_after_the_first_failure_of_an_incident_are_suspect(taker: Taker, 
     assert standings.settle(timezone.now()) == 1 and standings.settle(timezone.now()) == 0
     later.refresh_from_db()
     assert (later.standing, Agent.objects.get().last_good) == ("suspect", first.pk)
+
+
+def test_a_humans_good_clears_what_descends_from_it(taker: Taker, project: Project) -> None:
+    """What stood back only for a doubt before it is weighed again; doubts of its own stay."""
+    doubt, proof, wrong = ({"verdicts": {"pass": 0, "fail": 0, "unknown": 0} | said} for said in SAID)
+    taken(taker, 1)
+    doubted, proven = taken(taker, 2, facts=doubt), taken(taker, 3, facts=proof)
+    plain, own, below = taken(taker, 4), taken(taker, 5, facts=wrong), taken(taker, 6, facts=proof)
+    assert {found.standing for found in (doubted, proven, plain, own, below)} == {"unproven"}
+    who = access.automation("alice", project.pk)
+    standings.judge(actor=who, checkpoint=doubted, verdict="good", reason="I looked", now=timezone.now())
+    stands = [(c.standing, c.proven_by, c.soaks) for c in Checkpoint.objects.order_by("at", "id")[1:]]
+    assert stands == [
+        ("good", "human", False),
+        ("good", "verified", False),
+        ("unproven", "", True),
+        ("unproven", "", False),
+        ("unproven", "", False),
+    ]
+    assert Agent.objects.get().last_good == proven.pk
 
 
 def test_a_human_judges_with_a_reason(taker: Taker, project: Project) -> None:
