@@ -63,6 +63,7 @@ in_project: list[URLPattern] = [
     path("incidents/<int:pk>/acknowledge/", decide.acknowledge, name="acknowledge"),
     path("incidents/<int:pk>/resume/", decide.resume, name="resume"),
     path("incidents/<int:pk>/rollback/", roll_back.roll_back_incident, name="roll_back_incident"),
+    path("incidents/<int:pk>/effects/answer/", effects.answer_all, name="answer_effects"),
     path("incidents/<int:pk>/stop/", decide.stop, name="stop"),
     path("incidents/<int:pk>/withdraw/", decide.withdraw, name="withdraw"),
     path("incidents/<int:pk>/start/", decide.start, name="start"),

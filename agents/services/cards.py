@@ -24,6 +24,13 @@ CAUSES: dict[str, str] = {
     Cause.DETECTOR: "a detector fired",
     Cause.REPORTED: "someone says it went wrong",
 }
+VERBS: dict[str, str] = {
+    Cause.SILENCE: "is silent",
+    Cause.MISSED: "did not start",
+    Cause.BLOCKED: "is blocked",
+    Cause.EFFECT: "asks",
+}
+ASKS = "Next: open it, say whether it happened."
 NEXT: dict[str, str] = {
     Outbox.About.OPENED: "Next: open it, read what broke, decide.",
     Outbox.About.AGAIN: "Again: the decision was not taken up within ten minutes.",
@@ -53,11 +60,16 @@ def body(row: Outbox) -> str:
             f"For: {plain(agent.about, 200)}" if agent.about else "",
             f"Whose: {plain(agent.owner, 100)}" if agent.owner else "",
             f"While it waits: {plain(agent.while_paused, 200)}" if agent.while_paused else "",
-            NEXT.get(row.about, ""),
+            _next(row),
             link(incident),
         )
         if line
     )
+
+
+def _next(row: Outbox) -> str:
+    asks = row.incident is not None and row.incident.cause == Cause.EFFECT
+    return ASKS if asks and row.about == Outbox.About.OPENED else NEXT.get(row.about, "")
 
 
 def payload(row: Outbox, now: dt.datetime) -> dict[str, Any]:
@@ -82,11 +94,9 @@ def headline(row: Outbox) -> str:
     if row.incident is None:
         return "This is a test"
     incident = row.incident
-    verb = {Cause.SILENCE: "is silent", Cause.MISSED: "did not start", Cause.BLOCKED: "is blocked"}.get(
-        Cause(incident.cause), "is paused"
-    )
+    verb = VERBS.get(Cause(incident.cause), "is paused")
     if row.about == Outbox.About.CLOSED:
-        verb = "is back"
+        verb = "is answered" if incident.cause == Cause.EFFECT else "is back"
     who = incident.agent.name
     if row.about == Outbox.About.JOINED and (more := len(others(incident))):
         who, verb = f"{who} and {more} more", verb.replace("is ", "are ")

@@ -3,7 +3,8 @@
     open → acknowledged → decided → applied → closed
 
 *decided*: every pause of it has a decision. *applied*: every decision was obeyed. *closed*: nobody is on
-probation because of it any more. An incident about silence, a missed start or a blockage closes by itself.
+probation because of it any more. An incident about silence, a missed start, a blockage, or effects that may
+have happened closes by itself.
 Each move is a conditional update under the incident's row lock; its `version` goes up only when what a
 decider was shown changes. Lock order: instances, incident, agents, project, audit.
 """
@@ -28,7 +29,7 @@ from agents.services.snapshots import text
 SHARED_WITHIN = dt.timedelta(minutes=10)
 UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 HOLDING = (PauseState.PAUSING, PauseState.PAUSED, PauseState.DECIDED)
-BY_ITSELF = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
+BY_ITSELF = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED, Cause.EFFECT)
 
 
 @dataclass(frozen=True)

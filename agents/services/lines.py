@@ -79,6 +79,9 @@ class Event(msgspec.Struct, frozen=True):
     transient: bool = False
     external: bool = False
     key: Key | None = None
+    effect: Literal["done", "failed", "unknown", "none"] | None = None
+    of: Ref | None = None
+    confirms: bool = False
     act: Annotated[int, msgspec.Meta(ge=0, le=INT8 - 1)] | None = None
     pause: Ref | None = None
     command: Ref | None = None

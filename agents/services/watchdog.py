@@ -1,4 +1,4 @@
-"""What nobody reports: silence, runs that vanished, starts that did not come, decisions nobody took up.
+"""What nobody reports: silence, vanished runs, missed starts, decisions not taken up, unknown effects.
 
 Every five seconds a beat calls `look`. It reads what is overdue and moves each thing by a conditional update
 in a transaction of its own, so that two beats, or one that was down for an hour, notice it once. Silence is
@@ -21,7 +21,7 @@ from django.db.models import F, Q
 
 from agents import announce
 from agents.models import Agent, Cause, Heartbeat, Incident, Instance, Kind, Presence, Run, RunState, Status
-from agents.services import accounts, entries, incidents, overdue, pauses
+from agents.services import accounts, entries, incidents, overdue, pauses, unknown_effects
 from sickbay import budget
 
 SILENT_AFTER = dt.timedelta(seconds=60)
@@ -52,6 +52,7 @@ class Looked:
     missed: int = 0
     blocked: int = 0
     not_taken_up: int = 0
+    asked_about: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def look(now: dt.datetime) -> Looked:
     close_silences(now)
     Presence.objects.filter(seen_at__lt=now - FORGOTTEN_AFTER).delete()
     missed, blocked, late = overdue.missed(now), overdue.blocked(now), overdue.not_taken_up(now)
-    return Looked(silent, vanished, heard, missed, blocked, late)
+    asked = unknown_effects.look(now)
+    return Looked(silent, vanished, heard, missed, blocked, late, asked)
 
 
 def vanish(run: Run, instance: Instance, *, in_flight: str, countable: bool, now: dt.datetime) -> bool:

@@ -16,7 +16,7 @@ from django.db import transaction
 from agents import announce
 from agents.access import Actor
 from agents.models import Agent, Command, Effect, Instance, Kind, Run, RunState
-from agents.services import audit, commands, entries
+from agents.services import audit, commands, entries, unknown_effects
 from agents.services.snapshots import text
 
 Answer = Literal["accepted", "again", "happened", "did_not"]
@@ -62,6 +62,7 @@ def answer(
         now=now,
     )
     Effect.objects.filter(pk=effect.pk).update(command=command)
+    unknown_effects.settle(effect, now)
     _tell(actor, agent, effect, now)
     return Answered("answered", f"{effect.name} {SAID[said]}.", effect)
 

@@ -2,7 +2,7 @@
 
 The panel has one face at a time. *open*: a pause waits for a decision. *followed*: it was decided, and the
 page follows the command. *stopped*: it may be started again. *itself*: nothing is held, it ends by itself.
-*closed*: it is over.
+*asked*: nothing is held, and effects wait to be answered for. *closed*: it is over.
 """
 
 from __future__ import annotations
@@ -143,6 +143,8 @@ def _face(incident: Incident, waiting: list[Pause], pauses: list[Pause], followe
         return "open"
     if any(pause.state == PauseState.STOPPED for pause in pauses):
         return "stopped"
+    if incident.cause == Cause.EFFECT and not followed:
+        return "asked"
     if incident.state == IncidentState.CLOSED and not followed:
         return "closed"
     return "followed" if followed else "itself"

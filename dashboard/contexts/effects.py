@@ -1,4 +1,4 @@
-"""Effects that a human may answer for: what may be said of each, and what was.
+"""Effects that a human may answer for: what may be said of each, and what was; those an incident asks about.
 
 Of what was done: accept it as it is, or do it again. Of what may have happened: it happened, or it did not.
 What surely did not happen, and what is still in flight, is not asked about.
@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.models import Command, Effect
+from django.urls import reverse
+
+from agents.models import Cause, Command, Effect, Incident
 from agents.queries import effects
 from dashboard.contexts.values import line_of
 
@@ -89,6 +91,28 @@ HEARD = {
     Command.State.TAKEN: "The agent is taking it over.",
     Command.State.DONE: "The agent knows.",
 }
+
+
+def asked(incident: Incident) -> dict[str, Any]:
+    """What the block of an incident about effects shows; nothing, and no query, for any other."""
+    if incident.cause != Cause.EFFECT:
+        return {"asked": []}
+    found = answerable(effects.asked(incident))
+    left = [item for item in found if item.is_open]
+    return {
+        "asked": found,
+        "asked_left": len(left),
+        "asked_all": [CHOICES["happened"], CHOICES["did_not"]] if len(left) > 1 else [],
+        "asked_words": _words(len(left) or len(found), answered=not left),
+        "asked_back": reverse("incident", args=[incident.project.name, incident.pk]),
+    }
+
+
+def _words(count: int, *, answered: bool) -> str:
+    what = "1 external action" if count == 1 else f"{count} external actions"
+    if answered:
+        return f"{what}, answered for"
+    return f"{what} may have happened"
 
 
 def answerable(found: Iterable[Effect]) -> list[Answerable]:

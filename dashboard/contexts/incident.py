@@ -22,7 +22,7 @@ from agents.queries import budgets, incidents
 from agents.queries.budgets import Spent
 from agents.services import alerts
 from dashboard import phrasing
-from dashboard.contexts import decision
+from dashboard.contexts import decision, effects
 from dashboard.contexts.entries import read, seconds
 from dashboard.contexts.since_good import since_good
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
@@ -149,7 +149,8 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "parties": parties(instances, now),
         "heading": heading(incident, instances),
         "evidence": found,
-        "last_failure": found.streak[-1] if found.streak else None,
+        "last_failure": found.streak[-1] if found.streak and incident.cause != Cause.EFFECT else None,
+        **effects.asked(incident),
         "since": since_good(incident, instances, now),
         "last": incidents.last_action(incident.agent_id, incident.opened_at),
         "told": told,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.template.loader import render_to_string
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.models import AuditEntry, Command, Effect, Instance, Project, User
+from agents.models import AuditEntry, Command, Effect, Incident, Instance, Project, User
+from agents.services import unknown_effects
 from dashboard.contexts import effects
 from tests import builders
 from tests.domain.rolling import Desk, make_desk
@@ -148,3 +151,74 @@ def test_a_worklist_costs_the_same_whatever_its_length(desk: Desk, django_assert
     found = list(Effect.objects.all())
     with django_assert_num_queries(1):
         effects.answerable(found)
+
+
+def asked(desk: Desk, count: int = 1) -> Incident:
+    """The incident that asks about so many."""
+    for act in range(1, count + 1):
+        effect(desk, "timeout", f"refund:{act}", act)
+    unknown_effects.look(timezone.now())
+    return Incident.objects.get()
+
+
+def test_the_incident_asks_with_two_answers(signed_in: Client, desk: Desk) -> None:
+    """What it is about, the two answers, and what the agent does meanwhile; an answer closes it."""
+    incident = asked(desk)
+    page = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    for said in (
+        "refund refund:1 may have happened", "Did it happen?", "It happened", "It did not", "refund:1",
+        "It goes on by itself with your answer.", "1 external action may have happened",
+    ):  # fmt: skip
+        assert said in page, said
+    assert "All 1" not in page and "Accept it" not in page
+    here = f"/p/main/incidents/{incident.pk}/"
+    done = post(signed_in, Effect.objects.get(), "did_not", "not found there", back=here)
+    page = signed_in.get(done["Location"]).content.decode()
+    assert "Answered" in page and "It did not happen" in page and "It happened" not in page
+    assert "The agent hears of it when it next looks or starts." in page
+    incident.refresh_from_db()
+    assert incident.state == "closed"
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("happened", "found there"), ("did_not", "they deny it")])
+def test_many_are_answered_for_at_once(signed_in: Client, desk: Desk, answer: str, reason: str) -> None:
+    """Two clicks for all of them, each with its own command and line in the log."""
+    incident = asked(desk, 5)
+    assert "All 5 happened" in signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    signed_in.post(f"/p/main/incidents/{incident.pk}/effects/answer/", {"answer": answer, "reason": reason})
+    assert Command.objects.count() == AuditEntry.objects.filter(verb="answer effect").count() == 5
+    incident.refresh_from_db()
+    assert incident.state == "closed"
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("accepted", "good enough"), ("happened", ""), ("", "x")])
+def test_nothing_else_is_said_of_all(signed_in: Client, desk: Desk, answer: str, reason: str) -> None:
+    """What was done is ticked off one by one."""
+    incident = asked(desk, 2)
+    signed_in.post(f"/p/main/incidents/{incident.pk}/effects/answer/", {"answer": answer, "reason": reason})
+    assert not Command.objects.exists()
+
+
+def test_a_viewer_sees_the_question(client: Client, bob: User, desk: Desk) -> None:
+    """And may not answer it."""
+    client.force_login(bob)
+    incident = asked(desk, 2)
+    page = client.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    assert "It waits for a responder to say." in page and "<details name" not in page
+    path = f"/p/main/incidents/{incident.pk}/effects/answer/"
+    assert client.post(path, {"answer": "happened", "reason": "found there"}).status_code == 403
+
+
+def test_the_question_costs_the_same_for_many(signed_in: Client, desk: Desk) -> None:
+    """A constant number of queries, and nothing an agent wrote is markup."""
+    incident = asked(desk, 2)
+    Effect.objects.update(name=HOSTILE, key=HOSTILE)
+    with CaptureQueriesContext(connection) as few:
+        page = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    assert "<img" not in page
+    for act in range(3, 30):
+        effect(desk, "timeout", f"refund:{act}", act)
+    unknown_effects.look(timezone.now())
+    with CaptureQueriesContext(connection) as many:
+        signed_in.get(f"/p/main/incidents/{incident.pk}/")
+    assert len(few) == len(many)

@@ -59,7 +59,7 @@ class Action:
 
     __slots__ = (
         "_begun", "_done", "_intended", "_record", "_token", "act", "again", "already", "attempts", "claimed",
-        "confirm", "expected", "external", "input", "key", "name", "parent", "result", "took_ms", "trusted",
+        "confirm", "expected", "external", "input", "key", "name", "parent", "result", "state", "took_ms",
         "verify", "ward",
     )  # fmt: skip
 
@@ -76,9 +76,9 @@ class Action:
         again: bool = False,
         confirm: Callable[[str], Any] | None = None,
     ) -> None:
-        self.again, self.confirm = again, confirm
-        self.already = ""
-        self.claimed = self.trusted = self._intended = False
+        self.again, self.confirm, self.already = again, confirm, ""
+        self.state = "none"  # of the effect, once it has ended; none: it reached nothing
+        self.claimed = self._intended = False
         self.ward, self._record = ward, record
         self.name, self.expected, self.verify, self.external, self.key = name, expected, verify, external, key
         self.input: Any = given
@@ -169,6 +169,7 @@ class Action:
                 "key": self.key,
                 "act": self.act,
                 "input": self.input,
+                "confirms": self.confirm is not None,
                 "title": f"{self.name}{_report.gist(self.input)}: begun"[:TITLE],
             }
         )
@@ -223,10 +224,10 @@ class Action:
         barred = ward.ledger.barred()
         return Ended(error=failed) if barred is None else Ended(error=barred, cause=failed)
 
-    def failed(self, error: BaseException) -> Ended:
-        """It raised: record it, and say what the caller gets."""
+    def failed(self, error: BaseException, ruling: Ruling | None = None) -> Ended:
+        """It raised: record it, and say what the caller gets; `ruling` says how it counts, if known."""
         ward = self.ward
-        ruling = ward.ruling(error, self.act)
+        ruling = ruling or ward.ruling(error, self.act)
         failure = self._record_end(self.result, None, error, ruling)
         if ruling.outcome != "failed":
             return Ended(error=error)
@@ -259,6 +260,10 @@ class Action:
         self._done = True
         self.took_ms = round((time.perf_counter() - self._begun) * 1000, 3)
         ward = self.ward
+        if self._intended:  # the ledger first: what the timeline has of an effect stands there too
+            self.state = _outcome.effect_of(verdict, ruling, error)
+            kept = result if self._record == "all" else None
+            ward.effects.outcome(f"{ward.run}-{self.act}", self.state, kept)
         if ruling is None:
             line, _ = self._lines(result, verdict, error, None)
             failure = ward.ledger.ended(self, line, ok=verdict.word if verdict else "")
@@ -267,9 +272,6 @@ class Action:
                 ward.ledger.attempted(self.name)
             line, extra = self._lines(result, verdict, error, ruling)
             failure = ward.ledger.ended(self, line, failure=extra)
-        if self._intended:
-            kept = result if self._record == "all" else None
-            ward.effects.outcome(f"{ward.run}-{self.act}", _state_of_effect(verdict, ruling), kept)
         self.release()
         return failure
 
@@ -369,13 +371,6 @@ def _worth_another(act: Action, error: BaseException) -> bool:
     if ruling.transient:
         act.ward.ledger.attempted(act.name)
     return ruling.outcome == "failed"
-
-
-def _state_of_effect(verdict: Verdict | None, ruling: Ruling | None) -> str:
-    """Done when it returned, whatever its verdict; a time-out or a cut may have reached the world."""
-    if ruling is None or verdict is not None:
-        return "done"
-    return "failed" if ruling.outcome == "failed" and not ruling.transient else "unknown"
 
 
 def backoff(failures: int) -> float:

@@ -2,11 +2,13 @@
 
 The process died between any two instructions. What its spool holds is what happened: an action whose line
 stands there had ended, whatever the mark says; and its last failure may be there without having been
-counted, because the account is saved just after.
+counted, because the account is saved just after. An effect may stand in its ledger as ended without a line
+here, because the ledger is written just before: the server is told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -33,18 +35,26 @@ def bury(home: Home, ledger: Ledger) -> None:
         if event.get("kind") == "failure" and event.get("counted")
     ][-1:]
     uncounted = [(id, name) for id, name in last if id not in seen]
-    in_flight = _flying(vanished.in_flight, ended)
-    ledger.crashed(vanished.run, uncounted, in_flight=in_flight)
+    flying = _flying(vanished.in_flight, ended)
+    in_flight = ", ".join(name or act for act, name in flying)[:200] if flying else None
+    untold = list(_untold(home, vanished.run, [act for act, _ in flying]))
+    ledger.crashed(vanished.run, uncounted, in_flight=in_flight, untold=untold)
 
 
-def _flying(mark: str | None, ended: set[Any]) -> str | None:
-    """The names of the actions that had begun and not ended; None when there were none."""
-    names = []
-    for line in (mark or "").splitlines():
-        act, _, name = line.partition(" ")
-        if not act.isdigit() or int(act) not in ended:
-            names.append(name or act)
-    return ", ".join(names)[:200] if names else None
+def _flying(mark: str | None, ended: set[Any]) -> list[tuple[str, str]]:
+    """The numbers and names of the actions that had begun and not ended."""
+    begun = [line.partition(" ") for line in (mark or "").splitlines()]
+    return [(act, name) for act, _, name in begun if not act.isdigit() or int(act) not in ended]
+
+
+def _untold(home: Home, run: str, acts: list[str]) -> Iterator[dict[str, Any]]:
+    """The ends of effects that no action's line tells."""
+    for act in acts:
+        effect = home.effects.get(f"{run}-{act}")
+        if effect is not None and effect.state != "begun":
+            title = f"{effect.name}: {effect.state}, as its ledger knows"[:500]
+            line = {"kind": "effect", "name": effect.name, "key": effect.key, "of": effect.id}
+            yield {**line, "outcome": effect.state, "at": home.clock.wall(), "title": title}
 
 
 def _tail(home: Home, run: str) -> list[tuple[int, dict[str, Any]]]:

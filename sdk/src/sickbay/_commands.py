@@ -49,8 +49,7 @@ class Commands:
         with self._lock:
             new = sorted((c for c in answer.commands if c.version > self.after), key=lambda c: c.version)
             self.after = max([self.after, answer.commands_version, *(c.version for c in new)])
-        if new:
-            self._hand_on([plain(command) for command in new])
+        self._hand_on([plain(command) for command in new])  # none, too: what was left may go now
 
     def receipt(self, command: str, state: str, why: str) -> Taken:
         query = self._query()

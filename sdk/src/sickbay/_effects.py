@@ -1,8 +1,9 @@
 """The effects ledger: what reached, or may have reached, the outside world.
 
 One append-only file beside the spool, fsynced line by line: the intent before the effect runs, its outcome
-after it. No rollback, restore or retention touches it. An intent without an outcome is an effect that may
-have happened. A key that is done is not done again (_once).
+after it, what a human says of it after that. No rollback, restore or retention touches it. An intent without
+an outcome is an effect that may have happened. A key that is done is not done again (_once), unless a human
+has released it (_answered).
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ log = logging.getLogger("sickbay")
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One effect. `state`: begun, done, failed or unknown."""
+    """One effect. `state`: begun, done, failed, unknown, or released: it was done and its key is free again.
+
+    `by`: who says that it stands as it is, a human or "confirm"; its result is verified no more.
+    """
 
     id: str
     name: str
@@ -36,6 +40,12 @@ class Effect:
     state: str
     at: float
     result: Any = None
+    by: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its key holds nothing back."""
+        return self.state in ("failed", "released")
 
 
 class Effects:
@@ -50,20 +60,45 @@ class Effects:
         self._keys: dict[str, str] = {}
         self._latest: dict[str, str] = {}  # the newest effect of each key, however it ended
         self._claimed: set[str] = set()
+        self._asked: set[str] = set()
+        self._heard: set[str] = set()  # the commands whose answers stand here
 
     def intend(self, name: str, key: str | None, input: Any, id: str) -> bool:
         """Write down that the effect is about to run; False when the disk refused."""
         return self._write({"id": id, "name": name, "key": key, "input": input, "state": "begun"})
 
-    def outcome(self, id: str, state: str, result: Any = None) -> bool:
-        """Write down how it ended: done, failed or unknown."""
+    def outcome(self, id: str, state: str, result: Any = None, *, by: str = "") -> bool:
+        """Write down how it ended: done, failed or unknown; `by`: who says so, when nobody saw it."""
         kept: Any = result
         text = dumps(result)
         if len(text) <= RESULT_LIMIT:
             kept = orjson.loads(text)  # the same now and after a restart
         else:
             kept = {"head": text[:4096].decode("utf-8", "replace"), "size": len(text)}
-        return self._write({"id": id, "state": state, "result": kept})
+        line = {"id": id, "state": state, "result": kept}
+        return self._write({**line, "by": by} if by else line)
+
+    def answered(self, effect: Effect, state: str, *, by: str, command: str) -> bool:
+        """Write down what a human says of it, whatever this ledger knew; its result stays as it is."""
+        line = {"id": effect.id, "name": effect.name, "key": effect.key, "state": state, "by": by}
+        return self._write({**line, "command": command})
+
+    def has_heard(self, command: str) -> bool:
+        """Whether the answer of this command was written down."""
+        with self._lock:
+            self._load()
+            return command in self._heard
+
+    def get(self, id: str) -> Effect | None:
+        with self._lock:
+            self._load()
+            return self._effects.get(id)
+
+    def of_run(self, run: str) -> list[Effect]:
+        """What a run did, or was about to do, to the outside world."""
+        with self._lock:
+            self._load()
+            return [effect for id, effect in self._effects.items() if id.startswith(f"{run}-")]
 
     def done(self, key: str) -> Effect | None:
         """The effect of this key that was done, if any."""
@@ -90,6 +125,13 @@ class Effects:
     def release(self, key: str) -> None:
         with self._lock:
             self._claimed.discard(key)
+
+    def asks(self, what: str) -> bool:
+        """Whether this is the first time that this process asks; said once, however often it is tried."""
+        with self._lock:
+            first = what not in self._asked
+            self._asked.add(what)
+            return first
 
     def open(self) -> list[Effect]:
         """The effects that began and whose end nobody wrote down: each may have happened."""
@@ -153,20 +195,30 @@ class Effects:
 
     def _take(self, entry: dict[str, Any]) -> None:
         before = self._effects.get(entry["id"])
+        said, told = entry.get("by"), "command" in entry
         effect = Effect(
             id=entry["id"],
             name=entry["name"] if before is None else before.name,
             key=entry.get("key") if before is None else before.key,
             input=entry.get("input") if before is None else before.input,
             state=entry["state"],
-            at=entry["at"],
-            result=entry.get("result"),
+            at=before.at
+            if before is not None and (said or told)
+            else entry["at"],  # it happened then, not now
+            result=before.result if before is not None and "result" not in entry else entry.get("result"),
+            by=said or (before.by if before is not None and told else ""),
         )
         self._effects[effect.id] = effect
-        if effect.key:
+        if told:
+            self._heard.add(entry["command"])
+        if not effect.key:
+            return
+        if before is None:
             self._latest[effect.key] = effect.id
-        if effect.key and effect.state == "done":
+        if effect.state == "done" and not ((said or told) and effect.key in self._keys):
             self._keys[effect.key] = effect.id
+        elif effect.state != "done" and self._keys.get(effect.key) == effect.id:
+            del self._keys[effect.key]
 
     def forked(self) -> None:
         self._lock = threading.Lock()

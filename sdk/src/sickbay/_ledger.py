@@ -229,7 +229,9 @@ class Ledger:
                 self._judge(newest)
                 self._save(sync=True)
 
-    def crashed(self, run: str, failures: Iterable[tuple[str, str]], *, in_flight: str | None) -> None:
+    def crashed(
+        self, run: str, failures: Iterable[tuple[str, str]], *, in_flight: str | None, untold: Iterable[Line]
+    ) -> None:
         """Settle what an earlier run left: failures it had no time to count, and its own death, once.
 
         Its death counts when an action was in flight, or when it is the third within ten minutes. The lines
@@ -247,7 +249,7 @@ class Ledger:
                 self._judge(deaths[0][0] if deaths else None)
                 told = _pausing.obituary(run, in_flight, counted, self._clock.wall())
                 pause, self._unsaid = self._unsaid, None
-                self.data.buried = {"run": run, "lines": [told, pause] if pause else [told]}
+                self.data.buried = {"run": run, "lines": [*untold, told, *([pause] if pause else [])]}
                 self._save(sync=True)
             for line in self.data.buried["lines"]:
                 self.note(dict(line))

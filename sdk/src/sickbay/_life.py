@@ -179,7 +179,7 @@ class Life:
             passes=given.passes,
             transient=given.transient,
         )
-        self.orders = Orders(self.ledger, self._receipt, self._clock.wall)
+        self.orders = Orders(self.ledger, self._receipt, self._clock.wall, self.home.effects)
         self.points = SafePoints(self.ledger, self.keeper, self.returns, self.orders, heals=self.heals)
         self.ward.points = self.points
         self.link = Link(

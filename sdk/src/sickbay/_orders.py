@@ -4,6 +4,8 @@ A pause takes hold on arrival: from then on no action begins, and those in fligh
 a command that names that very pause, and only where that is safe: while the agent waits, or before the pause
 was met. A run that has met its pause is over; the command stays for the next one.
 
+What a human says of an effect (_answered) waits for no safe point: it is a line in the ledger of effects.
+
 A receipt `taken` is acknowledged before anything but a pause is acted upon; if another process took the
 command, or a newer one fenced this, nothing happens here.
 """
@@ -14,6 +16,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from sickbay import _answered
+from sickbay._effects import Effects
+from sickbay._failpoints import failpoint
 from sickbay._guard import harmless
 from sickbay._ledger import Ledger
 from sickbay._state import Pause
@@ -27,8 +32,8 @@ KEPT = 100
 class Orders:
     """The commands of one run. `received` is called in the link's threads, `again` by who waits."""
 
-    def __init__(self, ledger: Ledger, receipt: Receipt, wall: Callable[[], float]) -> None:
-        self._ledger, self._receipt, self._wall = ledger, receipt, wall
+    def __init__(self, ledger: Ledger, receipt: Receipt, wall: Callable[[], float], effects: Effects) -> None:
+        self._ledger, self._receipt, self._wall, self._effects = ledger, receipt, wall, effects
         self._left: dict[str, Command] = {}
         self.rollback: Command | None = None  # waits for a safe point of the agent's own threads
         self._lock = threading.Lock()
@@ -78,6 +83,8 @@ class Orders:
             return self._settle(command, payload, str(kind))
         if kind == "rollback":
             return self._roll_back(command, payload)
+        if kind == "effect":
+            return self._answered(command)
         return self._answer(command, "refused", f"this version of the SDK does not know {kind!r:.40}")
 
     def _pause(self, command: Command, payload: dict[str, Any]) -> bool:
@@ -89,6 +96,24 @@ class Orders:
         # Out of reach of the server it pauses all the same: an order to stop acting needs no answer.
         if self._ledger.take(self._pause_of(payload, payload.get("pause"), payload.get("owner"))):
             self._note(command, "obeyed", f"paused by order: {payload.get('cause') or 'no reason given'}")
+        return self._answer(command, "done", "")
+
+    def _answered(self, command: Command) -> bool:
+        taken = self._receipt(command["id"], "taken", "")
+        if taken != "ok":
+            return taken != "unreachable"
+        if self._effects.has_heard(command["id"]):  # its process died before it could say so
+            return self._answer(command, "done", "")
+        try:
+            refused = _answered.obey(self._effects, self._ledger, command)
+        except _answered.NotWritten:  # the ledger has said so in the log
+            return False
+        failpoint("effect:answered")
+        if refused:
+            self._note(command, "refused", f"{_answered.sentence(command)}. Refused: {refused}")
+            return self._answer(command, "refused", refused)
+        self._note(command, "obeyed", _answered.sentence(command))
+        self._ledger.ring()
         return self._answer(command, "done", "")
 
     def _roll_back(self, command: Command, payload: dict[str, Any]) -> bool:

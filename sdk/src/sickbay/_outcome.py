@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sickbay._transient import More, is_transient
+from sickbay._transient import More, is_transient, is_turned_away
 
 Outcome = Literal["ok", "failed", "cancelled", "interrupted"]
 Word = Literal["pass", "fail", "unknown"]
@@ -95,6 +95,15 @@ def ruling_of(
     if is_transient(error, transient):
         return Ruling("failed", transient=True)
     return Ruling("failed", counted=True)
+
+
+def effect_of(verdict: Verdict | None, ruling: Ruling | None, error: BaseException | None) -> str:
+    """What became of an effect: done when it returned, whatever its verdict; a time-out or a cut may have
+    reached the world, unless it was turned away at the door."""
+    if ruling is None or verdict is not None:
+        return "done"
+    turned_away = error is not None and is_turned_away(error)
+    return "failed" if ruling.outcome == "failed" and (turned_away or not ruling.transient) else "unknown"
 
 
 def is_cancellation(error: BaseException) -> bool:

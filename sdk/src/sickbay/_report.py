@@ -36,6 +36,7 @@ def action_line(
         "output": output,
         "expected": recorder.text(act.expected, SENTENCE) if act.expected else None,
         "external": act.external or None,
+        "effect": act.state if act.external else None,
         "key": act.key,
         "parent": act.parent,
         "because": ruling.because if ruling else None,
@@ -48,7 +49,9 @@ def action_line(
 def bare_line(act: Action, at: float, ruling: Ruling | None) -> Line:
     """What is left to say when a bug of ours stood in the way of the rest."""
     outcome = "ok" if ruling is None else ruling.outcome
-    line = {"kind": "action", "at": at, "name": act.name, "act": act.act, "outcome": outcome}
+    line: Line = {"kind": "action", "at": at, "name": act.name, "act": act.act, "outcome": outcome}
+    if act.external:
+        line |= {"external": True, "effect": act.state, "key": act.key}
     return {**line, "title": act.name}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 STATUSES = frozenset({408, 425, 429})
+AT_THE_DOOR = frozenset({425, 429})  # answered before anything was done
 TYPES: tuple[type[BaseException], ...] = (ConnectionError, TimeoutError)
 # Other people's exceptions that mean the same, by module and name so that nothing is imported for them.
 NAMES = frozenset(
@@ -41,6 +42,11 @@ def is_transient(error: BaseException, more: More = ()) -> bool:
     return isinstance(error, TYPES) or _named(error) or _status(error)
 
 
+def is_turned_away(error: BaseException) -> bool:
+    """Whether what was asked surely did nothing: no connection was made, or it was told to come later."""
+    return isinstance(error, ConnectionRefusedError) or _status_of(error) in AT_THE_DOOR
+
+
 def _asked(judge: Judge, error: BaseException) -> bool | None:
     try:
         answer = judge(error)
@@ -54,10 +60,15 @@ def _named(error: BaseException) -> bool:
 
 
 def _status(error: BaseException) -> bool:
+    status = _status_of(error)
+    return status is not None and (status in STATUSES or 500 <= status <= 599)
+
+
+def _status_of(error: BaseException) -> int | None:
     """The HTTP status an exception carries, on itself or on its response, under the names in use."""
     for holder in (error, getattr(error, "response", None)):
         for name in ("status_code", "status"):
             status = getattr(holder, name, None)
             if isinstance(status, int) and not isinstance(status, bool):
-                return status in STATUSES or 500 <= status <= 599
-    return False
+                return status
+    return None
