@@ -76,6 +76,7 @@ def step(run: Run) -> None:
         run.execute(rebuild)
     if agent.memory["booked"] and agent.memory["booked"] % 5 == 0:
         run.execute(reconcile, expected="a gap of at most 0.10 €", verify=is_small)
+        run.checkpoint(f"reconciled after {agent.memory['booked']} payments")
     run.execute(book, next_payment(), expected="a balance above zero", verify=lambda b: Decimal(b) > 0)
     rest()
 

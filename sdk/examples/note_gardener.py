@@ -86,6 +86,8 @@ def step(run: Run) -> None:
     agent.memory["planted"] += 1
     if agent.memory["planted"] % COMPACT_EVERY == 0:
         run.execute(compact)
+    if agent.memory["planted"] % 10 == 0:
+        run.checkpoint(f"{agent.memory['planted']} notes")
     rest()
 
 

@@ -78,6 +78,8 @@ def step(run: Run) -> None:
     )
     messages += [{"role": "user", "content": ticket}, {"role": "assistant", "content": f"Queue: {queue}."}]
     agent.memory["sorted"] += 1
+    if agent.memory["sorted"] % 10 == 0:
+        run.checkpoint(f"{agent.memory['sorted']} tickets")
     rest()
 
 
