@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 from checkpoints.diffs import aligning, words
@@ -30,6 +31,25 @@ class Unified:
 
     hunks: list[list[Line]]
     left: int
+
+
+def beside(hunk: Sequence[Line]) -> list[tuple[Line | None, Line | None]]:
+    """The old and the new side by side: what stayed on both, what went beside what came in its place."""
+    rows: list[tuple[Line | None, Line | None]] = []
+    gone: list[Line] = []
+    come: list[Line] = []
+    for line in hunk:
+        if line.kind == "add":
+            come.append(line)
+            continue
+        if line.kind == "same" or come:
+            rows += zip_longest(gone, come)
+            gone, come = [], []
+        if line.kind == "same":
+            rows.append((line, line))
+        else:
+            gone.append(line)
+    return [*rows, *zip_longest(gone, come)]
 
 
 def split(text: str) -> list[str]:

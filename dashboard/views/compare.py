@@ -152,7 +152,7 @@ def _file(request: ProjectRequest, pair: Pair, asked: Any, *, mask: bool) -> Htt
         return _part(request, pair, {"error": DAMAGED.format(error)})
     if found is None:
         raise Http404
-    return _part(request, pair, {"file": found, "revealed": not mask})
+    return _part(request, pair, {"file": found, "revealed": not mask, "beside": "beside" in asked})
 
 
 def _part(request: ProjectRequest, pair: Pair, shown: dict[str, Any]) -> HttpResponse:

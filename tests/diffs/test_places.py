@@ -97,3 +97,15 @@ def test_what_is_too_long_is_cut_and_counted() -> None:
     """The lines that are not shown are counted."""
     unified = lines.unified([], [str(n) for n in range(500)], ([], [str(n) for n in range(500)]), most=60)
     assert sum(map(len, unified.hunks)) == 60 and unified.left == 440
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, texts)
+def test_side_by_side_shows_each_line_on_its_side_in_order(old: list[str], new: list[str]) -> None:
+    """Both columns are what the unified hunks say of that side; what stayed stands in one row."""
+    for hunk in lines.unified(old, new, (old, new), most=1_000).hunks:
+        rows = lines.beside(hunk)
+        assert [left for left, _ in rows if left] == [line for line in hunk if line.kind != "add"]
+        assert [right for _, right in rows if right] == [line for line in hunk if line.kind != "del"]
+        assert all(left or right for left, right in rows)
+        assert all(left == right for left, right in rows if left and left.kind == "same")

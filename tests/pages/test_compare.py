@@ -207,6 +207,15 @@ def test_a_damaged_node_says_so(signed_in: Client, keeper: Keeper) -> None:
     )
 
 
+def test_a_file_is_shown_side_by_side_at_an_address(signed_in: Client, keeper: Keeper) -> None:
+    """The lines that changed stand in one row; the address can be pasted, and leads back to one column."""
+    old, new = keeper.take({}, {b"f": b"a\nold\nz\n"}), keeper.take({}, {b"f": b"a\nnew\nz\n"})
+    file = f"file/?path={paths.file_written(b'f')}"
+    unified, beside = page(signed_in, old, new, file), page(signed_in, old, new, file + "&beside=1")
+    assert "Side by side" in unified and "two-sides" not in unified
+    assert beside.count('class="two-sides"') == 3 and "Unified" in beside
+
+
 def test_what_is_too_large_says_how_large(signed_in: Client, keeper: Keeper) -> None:
     """A message of 100 KB, a text of 3 MB, a file of 2 MB: by size, in words."""
     old = keeper.take({"text": "a" * 3_000_000, "messages": []}, {b"f": b"x" * 2_000_000})

@@ -13,7 +13,7 @@ from uuid import UUID
 from checkpoints import secrets
 from checkpoints.compared import Pair
 from checkpoints.diffs import lines, places
-from checkpoints.diffs.lines import Unified
+from checkpoints.diffs.lines import Line, Unified
 from checkpoints.diffs.workspace import EXECUTABLE, FILES, SYMLINK, Entry, FileChange, WorkspaceDiff
 from dashboard import phrasing
 from dashboard.contexts.comparing import paths
@@ -70,6 +70,14 @@ class Opened:
     @property
     def at(self) -> str:
         return paths.file_written(self.path)
+
+    @property
+    def has_two_sides(self) -> bool:
+        return bool(self.added and self.removed)
+
+    @property
+    def beside(self) -> list[list[tuple[Line | None, Line | None]]]:
+        return [lines.beside(hunk) for hunk in self.unified.hunks] if self.unified else []
 
     @property
     def before(self) -> str:
