@@ -178,6 +178,12 @@ def first_failure_at(incident: Incident, agent_id: int) -> dt.datetime:
     return min(streak, default=incident.opened_at)
 
 
+def reports_of(incident: Incident) -> list[Report]:
+    """What humans said is wrong since when, in this incident; the earliest moment first."""
+    found = Report.objects.filter(incident=incident).select_related("agent", "instance")
+    return list(found.order_by("since", "pk"))
+
+
 def rollbacks() -> QuerySet[Rollback]:
     """With what their `stage` asks for."""
     return Rollback.objects.select_related("command", "instance", "agent")

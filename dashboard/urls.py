@@ -20,6 +20,7 @@ from dashboard.views import (
     targets,
     tokens,
     welcome,
+    wrong,
 )
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
@@ -43,6 +44,7 @@ in_project: list[URLPattern] = [
     path("agents/<str:name>/policy/tried/", policy.attempt, name="agent_retention_tried"),
     path("agents/<str:name>/pause/", agent.pause, name="agent_pause"),
     path("agents/<str:name>/start/", agent.start, name="agent_start"),
+    path("agents/<str:name>/wrong/", wrong.wrong, name="agent_wrong"),
     path("agents/<str:name>/rollback/", roll_back.roll_back_agent, name="roll_back_agent"),
     path("agents/<str:name>/effects/<str:id>/answer/", effects.answer, name="answer_effect"),
     path("rollbacks/<uuid:id>/withdraw/", roll_back.withdraw_rollback, name="withdraw_rollback"),

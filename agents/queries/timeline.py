@@ -1,13 +1,15 @@
 """Reading the timeline: pages by key, steady at millions of rows.
 
 A page is the next rows of (at, id) below or above a key, so that entries which arrive meanwhile move
-nothing. What an index can find is found by it. What none can (a tool, an outcome, a text) is looked for in
-a bounded stretch of the same order: the page then says how far back it searched and goes on from there.
+nothing. What an index can find is found by it. What none can (a tool, an outcome, a text in titles, inputs
+and outputs) is looked for in a bounded stretch of the same order: the page then says how far back it searched
+and goes on from there. An index over texts would cost every event that comes; a search is rare.
 An action and its failure are two events of one moment; a page never parts them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,8 @@ NAMES_READ = 1_000
 LOOKED_AT = 2
 NEAR = timedelta(days=1)
 COUPLE = {Kind.ACTION, Kind.FAILURE}
+SOUGHT = re.compile(r'"([^"]+)"|(\S+)')
+MOST_WORDS = 8
 VERDICTS = ("pass", "fail", "unknown")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -194,10 +198,20 @@ def _matching(rows: QuerySet[Entry], chosen: Chosen) -> QuerySet[Entry]:
         rows = rows.filter(run_id=chosen.run)
     if chosen.group:
         rows = rows.filter(group_id=chosen.group)
-    if chosen.text:
-        text = chosen.text
-        rows = rows.filter(Q(title__icontains=text) | Q(name__icontains=text) | Q(body__icontains=text))
+    for word in sought(chosen.text):
+        # Bodies are kept as the JSON that came, in which a quote or a line's end is spelled otherwise.
+        spelled = json.dumps(word, ensure_ascii=False)[1:-1]
+        rows = rows.filter(Q(title__icontains=word) | Q(name__icontains=word) | Q(body__icontains=spelled))
     return rows
+
+
+def sought(text: str) -> list[str]:
+    """What an entry must have all of: words, and "words between quotes" as they stand.
+
+    `order 4711` finds the input {"order": {"id": 4711}} as well as the sentence.
+    """
+    found = (quoted or word for quoted, word in SOUGHT.findall(text))
+    return list(dict.fromkeys(found))[:MOST_WORDS]
 
 
 def _edge(rows: QuerySet[Entry]) -> Key | None:

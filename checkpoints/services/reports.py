@@ -7,30 +7,20 @@ the agent is paused, an incident says since when ─▶ checkpoints from there o
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
 
 from agents import announce
 from agents.access import Actor
-from agents.models import Agent, Cause, Entry, Incident, Instance, Kind, Pause
+from agents.models import Agent, Cause, Incident, Instance, Kind, Pause
 from agents.services import audit, entries, incidents, pauses
 from agents.services.snapshots import text
 from checkpoints import queries
+from checkpoints.foreseen import Place as Place
+from checkpoints.foreseen import place_of as place_of
 from checkpoints.models import Checkpoint, Report
 from checkpoints.services import standing
-
-DAY = dt.timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where it began to be wrong: a checkpoint or an entry. No instance: all of them."""
-
-    since: dt.datetime
-    instance_id: int | None
-    words: str
 
 
 @dataclass(frozen=True)
@@ -40,20 +30,6 @@ class Reported:
     since: dt.datetime
     condemned: int
     last_known_good: Checkpoint | None
-
-
-def place_of(agent: Agent, named: str) -> Place | None:
-    """The checkpoint or entry of this agent with this id."""
-    try:
-        id: uuid.UUID | None = uuid.UUID(named)
-    except ValueError:
-        id = None
-    checkpoint = queries.of_agent(agent.pk, id) if id is not None else None
-    if checkpoint is not None:
-        label = f" “{checkpoint.label}”" if checkpoint.label else ""
-        return Place(checkpoint.at, checkpoint.instance_id, f"checkpoint{label}")
-    entry = _entry(agent, named, id)
-    return Place(entry.at, entry.instance_id, entry.title or entry.name) if entry is not None else None
 
 
 @transaction.atomic
@@ -67,7 +43,7 @@ def wrong_since(
         reason=reason,
         now=now,
         cause=Cause.REPORTED,
-        title=f"wrong since {place.since:%d %b %H:%M:%S} UTC: {reason}",
+        title=f"Wrong since {place.since:%d %b %H:%M:%S} UTC: {reason}",
     )
     concerned = _concerned(agent, ordered)
     instance = Instance.objects.filter(pk=place.instance_id or 0).first()
@@ -101,20 +77,6 @@ def _condemn(actor: Actor, agent: Agent, place: Place, reason: str, now: dt.date
     return standing.condemn(
         ids=ids, agent_id=agent.pk, by=actor.name, reason=f"reported as wrong: {reason}", now=now
     )
-
-
-def _entry(agent: Agent, named: str, id: uuid.UUID | None) -> Entry | None:
-    """By run and number, or, of the server's own, by its id, which begins with its time."""
-    found = Entry.objects.filter(agent_id=agent.pk)
-    if id is not None:
-        made = dt.datetime.fromtimestamp(min(id.int >> 80, 4_102_444_800_000) / 1000, dt.UTC)
-        return found.filter(id=str(id), at__gt=made - DAY, at__lte=made + DAY).first()
-    run, _, seq = named.partition("-")
-    try:
-        key = uuid.UUID(run), int(seq)
-    except ValueError:
-        return None
-    return found.filter(run_id=key[0], seq=key[1]).first() if 0 < key[1] < 2**63 else None
 
 
 def _tell(

@@ -25,7 +25,7 @@ from checkpoints import compared, queries
 from checkpoints.diffs.summary import Summary
 from checkpoints.models import Checkpoint, Standing
 from dashboard import gutter, phrasing
-from dashboard.contexts import changed, drawn, standings
+from dashboard.contexts import changed, drawn, standings, wrong
 from dashboard.gutter import Strand
 
 SIZE = 50
@@ -208,6 +208,7 @@ def _opened(agent: Agent, row: Row, actor: Actor) -> dict[str, Any]:
         "with_good": reverse("compare_pick", args=[project]) + f"?pick={good}&pick={one.pk}" if good else "",
         "judge": reverse("checkpoint_judge", args=[project, one.pk]),
         "pin": reverse("checkpoint_pin", args=[project, one.pk]),
+        "wrong": wrong.address(project, agent.name, str(one.pk)),
         "may": access.can(actor, "decide", one),
         "may_be_good": one.judged_by != "verify",
         "choices": [(verdict, verdict.capitalize()) for verdict in (Standing.GOOD, Standing.BAD)],

@@ -22,7 +22,7 @@ from agents.queries import budgets, incidents
 from agents.queries.budgets import Spent
 from agents.services import alerts
 from dashboard import phrasing
-from dashboard.contexts import decision, effects
+from dashboard.contexts import decision, effects, reported
 from dashboard.contexts.entries import read, seconds
 from dashboard.contexts.since_good import since_good
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
@@ -86,6 +86,7 @@ class Evidence:
     limit: str
     effects: list[dict[str, Any]]
     effects_more: int
+    since: str = "since the first failure"
 
     @property
     def heading(self) -> str:
@@ -104,7 +105,7 @@ class Evidence:
     def reached(self) -> str:
         """How many external actions there were."""
         count = len(self.effects) + self.effects_more
-        return f"{count} external action{'' if count == 1 else 's'} since the first failure" if count else ""
+        return f"{count} external action{'' if count == 1 else 's'} {self.since}" if count else ""
 
     @property
     def stays(self) -> str:
@@ -138,7 +139,8 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
     project = incident.project
     instances = concerned(incident)
     told = alerts.told(incident)
-    found = evidence(incident, instances, now)
+    said = reported.reports(incident)
+    found = evidence(incident, instances, now, said[0].since if said else None)
     return {
         "project": project,
         "incident": incident,
@@ -149,6 +151,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "parties": parties(instances, now),
         "heading": heading(incident, instances),
         "evidence": found,
+        "reports": said,
         "last_failure": found.streak[-1] if found.streak and incident.cause != Cause.EFFECT else None,
         **effects.asked(incident),
         "since": since_good(incident, instances, now),
@@ -202,7 +205,9 @@ def topics(incident: Incident, instances: list[Instance]) -> list[str]:
     return [f"incident-{incident.pk}", *(f"agent-{pk}" for pk in agents[:50])]
 
 
-def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Evidence:
+def evidence(
+    incident: Incident, instances: list[Instance], now: datetime, reported_since: datetime | None = None
+) -> Evidence:
     until = incident.decided_at or incident.closed_at or now
     ids = [instance.pk for instance in instances]
     since = incidents.account_since(ids, incident.opened_at)
@@ -210,6 +215,8 @@ def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Ev
     streak = failed[-_streak(incident.agent, failed) :]
     shown = _failures(streak, incidents.actions_of(streak))
     first = min([incident.opened_at, *(f.entry.at - timedelta(seconds=f.lasted) for f in shown)]) - SLACK
+    if reported_since is not None:
+        first = min(first, reported_since - timedelta(microseconds=1))
     reached = incidents.effects(ids, first, until)
     return Evidence(
         streak=shown,
@@ -219,6 +226,7 @@ def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Ev
         limit=_limit(incident, streak),
         effects=[effect(one) for one in reached],
         effects_more=max(0, incidents.effects_count(ids, first, until) - len(reached)),
+        since="since it was wrong" if reported_since is not None else "since the first failure",
     )
 
 

@@ -2,6 +2,7 @@
 // [data-opens="id"] opens that <dialog> (a link with it still works where no dialog is); [data-closes]
 // closes the one it stands in, as does a press on the backdrop. A menu is <details class="menu">: a press
 // outside it or Escape closes it. A message ([data-toast]) goes when dismissed; a good one after 8 seconds.
+// A dialog that was fetched into #fetched opens by itself, and the focus goes back when it is closed.
 // A form in a dialog that htmx sends closes it when it was done, and the focus goes back to what opened it;
 // when it was not done, the dialog stays and says so in its [data-refusal].
 (() => {
@@ -28,6 +29,11 @@
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
     }
+  });
+
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const dialog = event.target.closest?.("#fetched")?.querySelector("dialog");
+    if (dialog) open(dialog, event.detail.requestConfig.elt);
   });
 
   const outside = (event, dialog) => {

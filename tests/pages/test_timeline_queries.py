@@ -150,6 +150,20 @@ def test_filters(agent: Agent, chosen: Chosen, n: int) -> None:
     assert len(found) == len(set(found)) == n
 
 
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("order 4711", 2), ("4711", 2), ('"order 4711"', 1), ("ORDER grüße", 1), ('"say "hi""', 0),
+        ('say \\"hi\\"', 0), ('"hi"', 1), ("4711 nowhere", 0), ("z\nb", 0), ("%", 0), ("_____", 0), ("\\", 1),
+    ],
+)  # fmt: skip
+def test_words_are_found_in_inputs_and_outputs(agent: Agent, text: str, n: int) -> None:
+    """All words, in whatever order; words between quotes as they stand; nothing is a pattern."""
+    stored(agent, title="Refund", body={"input": {"order": {"id": 4711}}, "output": "paid"})
+    stored(agent, title="Mail", body='{"output":"about order 4711: Grüße, say \\"hi\\" c:\\\\d"}', seq=2)
+    assert len(walk(agent, Chosen(text=text))) == n
+
+
 def test_a_rare_thing_is_looked_for_in_stretches(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search reads a bounded stretch, says how far back it went, and goes on to find everything."""
     stream(agent, 100)

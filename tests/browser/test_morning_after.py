@@ -1,0 +1,83 @@
+"""The morning after in a browser: an order is looked for, and what was wrong since then is said."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from agents.models import Incident, Project, User
+from tests import builders
+from tests.browser.conftest import Open
+from tests.browser.seeing import LOOKS, fits, is_live, picture
+from tests.pages import states
+from tests.pages.states import Keeper
+
+PAGE = "/p/main/agents/refund-desk/"
+
+
+@pytest.fixture
+def keeper(project: Project, transactional_db: None) -> Keeper:
+    """Three good checkpoints, an effect for order 4711 after the first, and what came of it."""
+    keeper = states.make_keeper(project)
+    memory = states.memory(4)
+    good = {"facts": {"verdicts": {"pass": 1, "fail": 0, "unknown": 0}}}
+    keeper.take(memory, states.workspace(), label="after order 4710", **good)
+    wire = keeper.taker.wire
+    intent = {"kind": "effect", "name": "issue_refund", "act": 1, "key": "refund:4711", "at": wire.now()}
+    intent["input"] = {"order": 4711}
+    said = {"external": True, "act": 1, "key": "refund:4711", "output": "re_7Q2c, accepted by payments"}
+    refund = builders.action("issue_refund", at=wire.now(), input={"order": 4711, "amount": 4000}, **said)
+    others = [builders.action("search", at=wire.now(), input={"q": f"order {n}"}) for n in range(4700, 4711)]
+    wire.post_events(intent, refund, *others)
+    memory["rates"]["amount_scale"] = 10
+    keeper.take(memory, states.workspace(), label="after order 4711", **good)
+    keeper.take(states.memory(5) | {"rates": memory["rates"]}, states.workspace_now(), label="tidied", **good)
+    return keeper
+
+
+def test_wrong_since_order_4711(browse: Open, alice: User, keeper: Keeper) -> None:
+    """Searched for in inputs, reported from its entry, and the incident shows since when and the worklist."""
+    page = browse(alice)
+    page.goto(PAGE)
+    is_live(page)
+    page.locator("#filter-text").fill("order 4711")
+    page.locator("#filter-text").press("Enter")
+    expect(page.locator(".entry")).to_have_count(3)
+    page.locator(".entry .line", has_text="issue_refund").first.click()
+    page.get_by_role("link", name="Wrong since here").click()
+    dialog = page.locator("#wrong-dialog")
+    expect(dialog).to_contain_text("Calls 2 checkpoints bad")
+    expect(dialog).to_contain_text("Last known good becomes “after order 4710”")
+    dialog.locator(".chip", has_text="Wrong results").click()
+    dialog.locator("#wrong-note").fill("order 4711")
+    fits(page)
+    picture(page, "wrong-dialog")
+    dialog.get_by_role("button", name="Wrong since here").click()
+    expect(page).to_have_url(re.compile(r"/incidents/\d+/"))
+    expect(page.locator("#reported")).to_contain_text("wrong results: order 4711")
+    expect(page.locator("#effects")).to_contain_text("refund:4711")
+    assert Incident.objects.get().cause == "reported"
+    fits(page)
+    picture(page, "wrong-incident-full")
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_the_pages_fit(browse: Open, alice: User, keeper: Keeper, width: int, theme: str) -> None:
+    """The dialog, the page without scripts and the incident, for every eye."""
+    page = browse(alice, width=width, theme=theme)
+    page.goto(f"{PAGE}checkpoints/?open={keeper.taker.parent}")
+    is_live(page)
+    page.get_by_role("link", name="Wrong since here").click()
+    expect(page.locator("#wrong-dialog")).to_be_visible()
+    fits(page)
+    picture(page, f"wrong-dialog-{width}-{theme}")
+    page.goto(f"{PAGE}wrong/?since={keeper.taker.parent}")
+    fits(page)
+    picture(page, f"wrong-page-{width}-{theme}-full")
+    page.locator(".chip", has_text="Reported to us").click()
+    page.get_by_role("button", name="Wrong since here").click()
+    expect(page.locator("#reported")).to_be_visible()
+    fits(page)
+    picture(page, f"wrong-incident-{width}-{theme}-full")
