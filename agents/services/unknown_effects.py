@@ -17,7 +17,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents import announce
-from agents.models import Cause, Effect, Incident, Instance, Kind, Run, RunState
+from agents.access import Actor
+from agents.models import Cause, Effect, Incident, IncidentState, Instance, Kind, Run, RunState
 from agents.services import entries, incidents
 from agents.services.snapshots import text
 
@@ -35,15 +36,20 @@ def look(now: dt.datetime) -> int:
     return asked
 
 
-def settle(effect: Effect, now: dt.datetime) -> None:
-    """It was answered for: the last one of an incident closes it, any other changes what it shows."""
+def settle(effect: Effect, actor: Actor, now: dt.datetime) -> None:
+    """It was answered for: the last one of an incident closes it, any other changes what it shows.
+
+    Whoever answers has seen it.
+    """
     if effect.incident_id is None:
         return
     incident = _undecided().select_related("agent").filter(pk=effect.incident_id).first()
     if incident is None:
         return
-    left = _open_of(incident.pk)
-    if left.exists():
+    Incident.objects.filter(pk=incident.pk, acknowledged_at=None).update(
+        state=IncidentState.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=actor.user
+    )
+    if _open_of(incident.pk).exists():
         _name(incident)
         incidents.bump(incident.pk)
     else:

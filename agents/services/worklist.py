@@ -62,7 +62,7 @@ def answer(
         now=now,
     )
     Effect.objects.filter(pk=effect.pk).update(command=command)
-    unknown_effects.settle(effect, now)
+    unknown_effects.settle(effect, actor, now)
     _tell(actor, agent, effect, now)
     return Answered("answered", f"{effect.name} {SAID[said]}.", effect)
 
