@@ -25,6 +25,7 @@ from sickbay.tree.text import BadText
 KEPT = 20_000
 MOST_AT_ONCE = 8 * 1024 * 1024
 MOST_SHOWN = 24 * 1024 * 1024
+LISTED, DETAILED = 10_000, 200  # changes of a memory that are told, small containers looked into
 UNREADABLE = (BadNode, BadText)
 Names = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
 
@@ -33,10 +34,11 @@ _kept: OrderedDict[Names, Summary] = OrderedDict()
 
 @dataclass(frozen=True)
 class Pair:
-    """The older and the newer; both of one project."""
+    """The older and the newer; both of one project. `whole`: every change is looked into."""
 
     old: Checkpoint
     new: Checkpoint
+    whole: bool = False
 
     def fetch(self, names: Iterable[bytes]) -> dict[bytes, bytes]:
         return store.fetch(self.new.project_id, list(names))
@@ -49,8 +51,9 @@ class Pair:
     def memory(self) -> memory.MemoryDiff | BadNode | BadText:
         """What differs, or why it cannot be told."""
         roots = self.root("memory", old=True), self.root("memory", old=False)
+        most, detail = (memory.MOST_CHANGES, memory.EVERY) if self.whole else (LISTED, DETAILED)
         try:
-            return memory.compare(*roots, self.fetch, most=MOST_SHOWN)
+            return memory.compare(*roots, self.fetch, most=MOST_SHOWN, changes=most, detail=detail)
         except UNREADABLE as error:
             return error
 

@@ -20,7 +20,7 @@ from django.db import connection
 from checkpoints.measuring import KINDS, Shape
 from sickbay.tree import pack
 from sickbay.tree.node import PLAIN_LIMIT, BadNode, name_of
-from sickbay.tree.read import Damaged
+from sickbay.tree.read import Damaged, Proven
 
 LOCK = 0x5BC4
 LEVEL = 9
@@ -133,7 +133,7 @@ def shapes(project_id: int, names: Collection[bytes]) -> dict[bytes, Shape]:
 
 def fetch(project_id: int, names: Collection[bytes]) -> dict[bytes, bytes]:
     """The plain bytes of those that are there, each proven by its name; Damaged when one is not."""
-    return {name: plain for name, _, plain in fetch_whole(project_id, names)}
+    return Proven((name, plain) for name, _, plain in fetch_whole(project_id, names))
 
 
 def packed(plain: bytes, base: bytes | None = None) -> bytes:

@@ -35,7 +35,8 @@ def gaps(old: Sequence[Hashable], new: Sequence[Hashable]) -> Iterator[Gap]:
             if gap.old_start < gap.old_end or gap.new_start < gap.new_end:
                 found.append(gap)
             continue
-        inner = _split(old, new, gap)
+        is_single = gap.old_end - gap.old_start == gap.new_end - gap.new_start == 1
+        inner = None if is_single else _split(old, new, gap)
         if inner is None:
             found.append(gap)
         else:

@@ -22,9 +22,14 @@ class Item(NamedTuple):
     @property
     def mark(self) -> tuple[bytes, bytes]:
         """The same for the same bytes."""
+        return self.key, self.content
+
+    @property
+    def content(self) -> bytes:
+        """The same for the same value."""
         if self.piece is None:
-            return self.key, self.text
-        return self.key, self.piece.name or name_of(self.piece.text)
+            return self.text
+        return self.piece.name or name_of(self.piece.text)
 
     @property
     def length(self) -> int:

@@ -4,16 +4,18 @@
     items       what is left is aligned by content, so a deleted message is one change, not all that follow
     moves       the same bytes gone here and come there
     pairs       what was replaced by something like it is looked into; the rest is removed and added
+    folded      of thousands of small containers that changed only the first are looked into; each of the
+                rest is one change, and `opened` tells what is in it when somebody wants to see it
 
 Paths lead through the new memory, those of what is removed through the old one.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from checkpoints.diffs import aligning, pairing
 from checkpoints.diffs.items import Item, Path, Placed, items_of, pieces, root_item
@@ -26,6 +28,7 @@ from sickbay.tree.text import load
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_CHANGES = 5_000
+EVERY = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,42 @@ class MemoryDiff:
     nodes: int = 0
 
 
-def compare(old: bytes | None, new: bytes | None, fetch: Fetch, *, most: int = MOST_BYTES) -> MemoryDiff:
-    """The changes from one memory's tree to another's."""
-    return compare_all([(old, new)], fetch, most=most)[0]
+def compare(
+    old: bytes | None,
+    new: bytes | None,
+    fetch: Fetch,
+    *,
+    most: int = MOST_BYTES,
+    changes: int = MOST_CHANGES,
+    detail: int = EVERY,
+) -> MemoryDiff:
+    """The changes from one memory's tree to another's.
+
+    Args:
+        most: bytes of nodes that are loaded.
+        changes: how many are told at most.
+        detail: how many small containers are looked into before the rest is folded.
+    """
+    rounds = Rounds(fetch, most)
+    return _run(rounds, [_Memories(rounds, old, new, changes, detail)])[0]
+
+
+def opened(change: Change) -> list[Change]:
+    """The changes inside of a folded one; itself when it is none. Nothing is loaded."""
+    if not is_folded(change):
+        return [change]
+    rounds = Rounds(_nothing, 0)
+    inner = _Memories(rounds, None, None)
+    inner.look_into(change)
+    return _run(rounds, [inner])[0].changes
+
+
+def is_folded(change: Change) -> bool:
+    """Whether two small containers of one kind changed, and were not looked into."""
+    old, new = change.old, change.new
+    if change.op != "change" or old is None or new is None:
+        return False
+    return _are_small(old, new) and old.text[:1] == new.text[:1]
 
 
 def compare_all(
@@ -69,7 +105,14 @@ def compare_all(
 ) -> list[MemoryDiff]:
     """The same for many pairs with as few questions as for one; `most` is for all of them."""
     rounds = Rounds(fetch, most)
-    comparing = [_Memories(rounds, *pair) for pair in pairs]
+    return _run(rounds, [_Memories(rounds, *pair) for pair in pairs])
+
+
+def _nothing(names: list[bytes]) -> dict[bytes, bytes]:
+    return {}
+
+
+def _run(rounds: Rounds, comparing: list[_Memories]) -> list[MemoryDiff]:
     try:
         rounds.run()
     except TooMuch:
@@ -81,12 +124,25 @@ def compare_all(
 class _Memories:
     """One comparison. `order` is a change's place in the document, so that rounds may finish in any order."""
 
-    def __init__(self, rounds: Rounds, old: bytes | None, new: bytes | None) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        old: bytes | None,
+        new: bytes | None,
+        most: int = MOST_CHANGES,
+        detail: int = EVERY,
+    ) -> None:
         self.rounds, self.diff = rounds, MemoryDiff()
+        self._most, self._detail = most, detail
         self.found: list[tuple[tuple[int, ...], Change]] = []
         self.done = old == new
         if not self.done:
             rounds.add(self.roots(old, new))
+
+    def look_into(self, change: Change) -> None:
+        """One place that changed, by itself."""
+        was = change.was if change.was is not None else change.path
+        self._value(change.old, change.new, change.path, was, ())
 
     def told(self) -> MemoryDiff:
         """What was found, in the order of the document."""
@@ -109,7 +165,7 @@ class _Memories:
 
     @property
     def _is_full(self) -> bool:
-        return len(self.found) >= MOST_CHANGES
+        return len(self.found) >= self._most
 
     def _value(
         self, old: Item | None, new: Item | None, path: Path, was: Path, order: tuple[int, ...]
@@ -119,10 +175,16 @@ class _Memories:
         if old is None or new is None:
             op: Literal["add", "remove"] = "add" if old is None else "remove"
             self._say(order, Change(op, was if new is None else path, old, new))
-        elif old.is_container and new.is_container:
+        elif old.is_container and new.is_container and not self._folds(old, new):
             self.rounds.add(self._containers(old, new, path, was, order))
         else:
             self._say(order, Change("change", path, old, new, moved))
+
+    def _folds(self, old: Item, new: Item) -> bool:
+        if not _are_small(old, new):
+            return False
+        self._detail -= 1
+        return self._detail < 0
 
     def _containers(self, old: Item, new: Item, path: Path, was: Path, order: tuple[int, ...]) -> Comparing:
         if self._is_full:
@@ -146,18 +208,24 @@ class _Memories:
         nodes = {}
         while names := _unread([*lost, *come], nodes):
             nodes = {**nodes, **(yield names)}
-        pairs = [_placed(sides, gap, nodes, kind) for gap in gaps]
+        pairs = [
+            (
+                _items(sides[0], gap.old_start, gap.old_end, nodes, kind),
+                _items(sides[1], gap.new_start, gap.new_end, nodes, kind),
+            )
+            for gap in gaps
+        ]
         if kind == b"{":
             self._objects(pairs, path, was, order)
         else:
             self._lists(pairs, path, was, order)
 
     def _objects(
-        self, pairs: list[tuple[list[Placed], list[Placed]]], path: Path, was: Path, order: tuple[int, ...]
+        self, pairs: list[tuple[_Stretch, _Stretch]], path: Path, was: Path, order: tuple[int, ...]
     ) -> None:
         """Keys are compared by name; the same keys in another order are moved."""
-        olds = {placed.item.key: placed for old, _ in pairs for placed in old}
-        news = {placed.item.key: placed for _, new in pairs for placed in new}
+        olds = {placed.item.key: placed for old, _ in pairs for placed in old.placed()}
+        news = {placed.item.key: placed for _, new in pairs for placed in new.placed()}
         for key, placed in olds.items():
             if key not in news:
                 self._value(placed.item, None, path, (*was, load(key)), (*order, placed.place))
@@ -174,44 +242,50 @@ class _Memories:
                 self._say(place, Change("move", here, before.item, placed.item, there))
 
     def _lists(
-        self, pairs: list[tuple[list[Placed], list[Placed]]], path: Path, was: Path, order: tuple[int, ...]
+        self, pairs: list[tuple[_Stretch, _Stretch]], path: Path, was: Path, order: tuple[int, ...]
     ) -> None:
         gaps: list[tuple[list[Placed], list[Placed]]] = []
-        for old, new in pairs:
-            for gap in aligning.gaps([p.item.mark for p in old], [p.item.mark for p in new]):
-                gaps.append((old[gap.old_start : gap.old_end], new[gap.new_start : gap.new_end]))
+        for before, after in pairs:
+            marks = [[item.content for item in side.items] for side in (before, after)]
+            for a, b, c, d in aligning.gaps(*marks):
+                gaps.append((before.placed(a, b), after.placed(c, d)))
         moved = self._moves(gaps, path, was, order)
         for old, new in gaps:
-            lost = [placed for placed in old if placed not in moved]
-            come = [placed for placed in new if placed not in moved]
-            for before, after in pairing.pairs(lost, come):
-                if after is None:
-                    assert before is not None
-                    self._value(before.item, None, path, (*was, before.place), (*order, before.place))
+            lost = [placed for placed in old if placed not in moved] if moved else old
+            come = [placed for placed in new if placed not in moved] if moved else new
+            for one, other in pairing.pairs(lost, come):
+                if other is None:
+                    assert one is not None
+                    self._value(one.item, None, path, (*was, one.place), (*order, one.place))
                 else:
-                    if before and before.item.is_container and after.item.is_container:
-                        self.diff.inside[(*path, after.place)] = after.item
+                    if one and one.item.is_container and other.item.is_container:
+                        self.diff.inside[(*path, other.place)] = other.item
                     self._value(
-                        before.item if before else None,
-                        after.item,
-                        (*path, after.place),
-                        (*was, before.place) if before else (*path, after.place),
-                        (*order, after.place),
+                        one.item if one else None,
+                        other.item,
+                        (*path, other.place),
+                        (*was, one.place) if one else (*path, other.place),
+                        (*order, other.place),
                     )
 
     def _moves(
         self, gaps: list[tuple[list[Placed], list[Placed]]], path: Path, was: Path, order: tuple[int, ...]
     ) -> set[Placed]:
         """The same bytes gone in one place and come in another."""
-        gone: defaultdict[Any, list[Placed]] = defaultdict(list)
+        both = {placed.item.content for old, _ in gaps for placed in old}
+        both &= {placed.item.content for _, new in gaps for placed in new}
+        moved: set[Placed] = set()
+        if not both:
+            return moved
+        gone: defaultdict[bytes, deque[Placed]] = defaultdict(deque)
         for old, _ in gaps:
             for placed in old:
-                gone[placed.item.mark].append(placed)
-        moved: set[Placed] = set()
+                if placed.item.content in both:
+                    gone[placed.item.content].append(placed)
         for _, new in gaps:
             for placed in new:
-                if left := gone.get(placed.item.mark):
-                    before = left.pop(0)
+                if left := gone.get(placed.item.content):
+                    before = left.popleft()
                     moved.update((before, placed))
                     change = Change(
                         "move", (*path, placed.place), before.item, placed.item, (*was, before.place)
@@ -249,18 +323,24 @@ def _unread(pieces: Iterable[Piece], nodes: Nodes) -> list[bytes]:
     return names
 
 
-def _placed(
-    sides: list[list[Piece]], gap: aligning.Gap, nodes: Nodes, kind: bytes
-) -> tuple[list[Placed], list[Placed]]:
-    """The items of a gap on either side, with their places in the whole list."""
-    old = _items(sides[0], gap.old_start, gap.old_end, nodes, kind)
-    return old, _items(sides[1], gap.new_start, gap.new_end, nodes, kind)
+class _Stretch(NamedTuple):
+    """Items that follow one another, and the place of the first in the whole container."""
+
+    start: int
+    items: list[Item]
+
+    def placed(self, start: int = 0, end: int | None = None) -> list[Placed]:
+        return [Placed(n, item) for n, item in enumerate(self.items[start:end], self.start + start)]
 
 
-def _items(pieces: list[Piece], start: int, end: int, nodes: Nodes, kind: bytes) -> list[Placed]:
+def _items(pieces: list[Piece], start: int, end: int, nodes: Nodes, kind: bytes) -> _Stretch:
     index = sum(piece.items for piece in pieces[:start])
-    items = [item for piece in pieces[start:end] for item in items_of(piece, nodes, kind)]
-    return [Placed(index + n, item) for n, item in enumerate(items)]
+    return _Stretch(index, [item for piece in pieces[start:end] for item in items_of(piece, nodes, kind)])
+
+
+def _are_small(old: Item, new: Item) -> bool:
+    """Containers whose text is at hand."""
+    return old.piece is None and new.piece is None and old.is_container and new.is_container
 
 
 def _in_order(numbers: list[int]) -> list[int]:

@@ -4,6 +4,7 @@ secret, and taking a file away."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,7 @@ def compare(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
     if (pair.old.at, pair.old.pk) > (pair.new.at, pair.new.pk):
         return redirect("compare", request.project.name, b, a)
     start, wanted = number(request.GET.get("from", "")) or 0, words(request.GET.get("q", "")).strip()
+    pair = replace(pair, whole=bool(wanted))
     return render(request, "compare.html", page.whole(pair, request.actor, request.now, start, wanted))
 
 

@@ -154,11 +154,10 @@ SELECT {values} FROM checkpoints_checkpoint c, generate_series(1, %s) n WHERE c.
 """
 
 
-def many(agent: Agent, count: int) -> None:
+def fill(agent: Agent, count: int) -> None:
     """The last checkpoint as often as that, each older than the one before."""
     from django.db import connection
 
-    from checkpoints import queries
     from checkpoints.models import Checkpoint
 
     columns = [field.column for field in Checkpoint._meta.concrete_fields]
@@ -167,6 +166,12 @@ def many(agent: Agent, count: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(FILL.format(columns=", ".join(columns), values=values), [count, agent.ids[-1]])
         cursor.execute("ANALYZE checkpoints_checkpoint")
+
+
+def many(agent: Agent, count: int) -> None:
+    from checkpoints import queries
+
+    fill(agent, count)
     first = best_of(lambda: queries.listed(agent.agent.pk, limit=50))
     page = queries.listed(agent.agent.pk, limit=50)
     for _ in range(200):

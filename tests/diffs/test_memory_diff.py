@@ -141,6 +141,34 @@ def test_two_memories_with_nothing_in_common_are_bounded() -> None:
     assert not diff.complete
 
 
+def test_what_is_folded_opens_to_the_same_changes() -> None:
+    """After so many small containers the rest is one change each, in its place, with the same inside."""
+    store = Store()
+    old = {"told": states.conversation(400, 3), "rates": {f"r{n}": {"eur": n, "usd": n} for n in range(50)}}
+    new = copy.deepcopy(old)
+    for message in new["told"]["messages"][::2]:
+        message["content"] += " and so on"
+        message["seen"] = True
+    for rate in new["rates"].values():
+        rate["usd"] += 1
+    before = store.put(old)
+    roots = before.root, store.put(new, before).root
+    whole = memory.compare(*roots, store.fetch)
+    folded = memory.compare(*roots, store.fetch, detail=20)
+    assert whole.complete and folded.complete
+    assert len(folded.changes) < len(whole.changes) / 1.5
+    assert [inner for change in folded.changes for inner in memory.opened(change)] == whole.changes
+    assert not any(map(memory.is_folded, whole.changes))
+
+
+def test_a_cap_on_changes_is_said() -> None:
+    """More changes than are told: those that are, and that there are more."""
+    store = Store()
+    old, new = store.put([*range(100)]), store.put([-n for n in range(1, 101)])
+    diff = memory.compare(old.root, new.root, store.fetch, changes=30)
+    assert len(diff.changes) == 30 and not diff.complete
+
+
 @pytest.mark.parametrize("count", [1, 3_000])
 def test_a_list_of_the_same_value_is_compared_in_time(count: int) -> None:
     """Repetition, the worst of all input for an aligner, gives the right number of changes."""

@@ -240,6 +240,47 @@ def test_thousands_of_changes_come_in_parts(signed_in: Client, keeper: Keeper) -
     assert "From difference 121 on" in signed_in.get(more[1].replace("&amp;", "&")).content.decode()
 
 
+def test_thousands_of_edits_are_looked_into_where_they_are_shown(
+    signed_in: Client, keeper: Keeper, django_assert_max_num_queries: Any
+) -> None:
+    """Far down as at the top an edit is shown by its value, one with many in part; none is left out."""
+    said = [{"role": "user", "id": f"m{n}", "content": f"order {n}", "tries": 1} for n in range(900)]
+    old: Any = {"messages": said}
+    new = {"messages": [one | {"tries": one["tries"] + 1} for one in old["messages"]]}
+    new["messages"][880] = {**old["messages"][880], **{f"key-{n}": n for n in range(60)}}
+    before, after = keeper.take(old), keeper.take(new)
+    with django_assert_max_num_queries(20):
+        top = page(signed_in, before, after)
+    assert "900 changed" in words(top) and "looked at" not in top
+    assert words(top).count(" tries ") == 120
+    assert "780 differences follow" in top
+    last = page(signed_in, before, after, "?from=840")
+    assert words(last).count(" tries ") == 59
+    assert "40 more values changed in messages 880" in words(last)
+    href = re.findall(r'class="diff-fold" href="([^"]+)"', last)[-1].replace("&amp;", "&")
+    assert "key-59" in signed_in.get(href, headers=HTMX).content.decode()
+    assert len(last) < 300_000
+
+
+def test_what_is_looked_for_is_found_in_any_of_thousands(signed_in: Client, keeper: Keeper) -> None:
+    """A search looks into every change, not only into those that a page would show."""
+    old = {"messages": [{"id": f"m{n}", "role": "user", "content": "the same", "n": n} for n in range(600)]}
+    new = {"messages": [one | {"n": one["n"] + 1} for one in old["messages"]]}
+    new["messages"][590]["content"] = "a needle"
+    found = page(signed_in, keeper.take(old), keeper.take(new), "?q=needle")
+    assert "needle" in words(found) and found.count("diff-row") < 10
+
+
+def test_another_system_message_is_other_instructions(signed_in: Client, keeper: Keeper) -> None:
+    """What the agent is told to be may stand in its first message."""
+    said = [{"role": "system", "content": "You refund orders."}, {"role": "user", "content": "order 17"}]
+    other = [{**said[0], "content": "You refund anything."}, said[1]]
+    first = keeper.take({"messages": said})
+    assert "Instructions differ" in page(signed_in, first, keeper.take({"messages": other}))
+    later = [said[0], {**said[1], "content": "order 18"}]
+    assert "Instructions same" in page(signed_in, first, keeper.take({"messages": later}))
+
+
 def test_within_the_changes(signed_in: Client, project: Project) -> None:
     """Only what has the text, in its place, its value or its path."""
     _, good, now = states.make_story(project)

@@ -5,8 +5,8 @@ Only what differs is loaded, and only so much of it as is shown; the rest is ask
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -18,18 +18,19 @@ from agents.access import Actor
 from checkpoints import queries
 from checkpoints.compared import UNREADABLE, Pair
 from checkpoints.diffs import places
-from checkpoints.diffs.items import Path, value_of
-from checkpoints.diffs.memory import Change, MemoryDiff
+from checkpoints.diffs.items import Item, Path, value_of
+from checkpoints.diffs.memory import Change, MemoryDiff, is_folded, opened
+from checkpoints.diffs.summary import is_message
 from checkpoints.diffs.workspace import WorkspaceDiff
 from checkpoints.models import Checkpoint
 from dashboard import phrasing
 from dashboard.contexts.comparing import files, paths, rows, sections
 from dashboard.contexts.comparing.rows import Row
-from dashboard.contexts.comparing.sections import Kept, Plan
+from dashboard.contexts.comparing.sections import Kept, Plan, Rest
 from dashboard.contexts.standings import Named
 from dashboard.contexts.values import cut
 
-SHOWN = 120
+SHOWN, INNER = 120, 20
 OFFERED, VERSION = 30, 60
 KEYS, KEYS_NAMED = 200, 4
 STRETCH, ENDS = 60, 25
@@ -120,16 +121,30 @@ def _instructions(pair: Pair) -> list[tuple[bool, str]]:
     diff = pair.memory
     if not isinstance(diff, MemoryDiff) or pair.new.memory is None:
         return []
-    if any(_instructs(change) for change in diff.changes):
+    if _instructs(diff):
         return [(False, "Instructions differ")]
     return [(True, "Instructions same")] if diff.complete else []
 
 
-def _instructs(change: Change) -> bool:
-    if change.path and change.path[0] in INSTRUCTIONS:
+def _instructs(diff: MemoryDiff) -> bool:
+    """Whether a change is in what the agent is told to be, or in a message of that kind."""
+    if any(change.path and change.path[0] in INSTRUCTIONS for change in diff.changes):
         return True
-    items = [item for item in (change.old, change.new) if item and not item.piece and item.text[:1] == b"{"]
-    return any(mark in item.text for item in items for mark in SYSTEM)
+    items = {id(item): item for change in diff.changes for item in (change.old, change.new) if item}
+    for change in diff.changes:
+        if len(change.path) > 1 and (around := _message_around(change.path, diff)):
+            items[id(around)] = around
+    texts = b"\n".join(one.text for one in items.values() if one.piece is None and one.text[:1] == b"{")
+    return any(mark in texts for mark in SYSTEM)
+
+
+def _message_around(path: Path, diff: MemoryDiff) -> Item | None:
+    """The message that a value is part of, where it was looked into."""
+    for depth in range(len(path) - 1, 0, -1):
+        item = diff.inside.get(path[:depth])
+        if item and is_message(item, path[:depth]):
+            return item
+    return None
 
 
 def memory(pair: Pair, start: int, wanted: str) -> dict[str, Any]:
@@ -223,17 +238,39 @@ def _window(planned: list[Plan], start: int) -> tuple[list[Plan], int]:
 
 
 def _drawn(pair: Pair, planned: list[Plan]) -> list[Section]:
+    planned = [replace(plan, entries=list(_unfolded(plan.entries))) for plan in planned]
     changes = [entry for plan in planned for entry in plan.entries if isinstance(entry, Change)]
     texts = rows.loaded(changes, pair.fetch)
     return [Section(plan.title, plan.figures, list(_entries(pair, plan, texts))) for plan in planned]
+
+
+def _unfolded(entries: Iterable[Change | Kept | Rest]) -> Iterator[Change | Kept | Rest]:
+    """What was not looked into is, now that it is shown."""
+    for entry in entries:
+        if not isinstance(entry, Change) or not is_folded(entry):
+            yield entry
+            continue
+        inner = opened(entry)
+        yield from inner[:INNER]
+        if len(inner) > INNER:
+            yield Rest(entry, len(inner) - INNER)
 
 
 def _entries(pair: Pair, plan: Plan, texts: rows.Texts) -> Iterator[Row | Fold]:
     for entry in plan.entries:
         if isinstance(entry, Kept):
             yield _fold(pair, plan.path, entry, plan.noun)
+        elif isinstance(entry, Rest):
+            yield _rest(pair, entry)
         else:
             yield rows.drawn(entry, len(plan.path), texts)
+
+
+def _rest(pair: Pair, rest: Rest) -> Fold:
+    change = rest.of
+    query = paths.query(change.path, change.was if change.was is not None else change.path)
+    said = f"{phrasing.some(rest.count, 'more value')} changed in {paths.words(change.path)[:200]}"
+    return Fold(said, f"{address(pair)}value/{query}" if query else "")
 
 
 def _fold(pair: Pair, at: Path, kept: Kept, noun: str) -> Fold:
@@ -262,10 +299,10 @@ def _figures(planned: list[Plan]) -> list[tuple[str, str]]:
         for entry in plan.entries:
             if not isinstance(entry, Change):
                 continue
-            is_message = plan.noun == "message" and len(entry.path) == len(plan.path) + 1
-            gone += is_message and entry.op == "remove"
-            come += is_message and entry.op == "add"
-            values += not is_message
+            is_whole = plan.noun == "message" and len(entry.path) == len(plan.path) + 1
+            gone += is_whole and entry.op == "remove"
+            come += is_whole and entry.op == "add"
+            values += entry.op == "change" or not is_whole
     said = [(phrasing.signed(-gone), "del")] if gone else []
     said += [(phrasing.signed(come), "add")] if come else []
     if said:

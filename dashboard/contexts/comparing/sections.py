@@ -26,12 +26,20 @@ class Kept:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """So many changes of one item that are not drawn."""
+
+    of: Change
+    count: int
+
+
 @dataclass(slots=True)
 class Plan:
     """`figures` are counts in words with their tone."""
 
     path: Path
-    entries: list[Change | Kept] = field(default_factory=list)
+    entries: list[Change | Kept | Rest] = field(default_factory=list)
     figures: list[tuple[str, str]] = field(default_factory=list)
     noun: str = "item"
     was: Path = ()

@@ -31,10 +31,16 @@ class Damaged(BadNode):
     """A node is missing, or its bytes are not those of its name."""
 
 
+class Proven(dict[bytes, bytes]):
+    """Nodes by their names, each proven by it where it was read: `checked` need not do so again."""
+
+
 def checked(wanted: Iterable[bytes], fetch: Fetch) -> dict[bytes, bytes]:
     """The nodes of these names, each proven by its name."""
     names = list(dict.fromkeys(wanted))
     found = fetch(names) if names else {}
+    if isinstance(found, Proven) and found.keys() == set(names):
+        return found
     for name in names:
         plain = found.get(name)
         if plain is None:
