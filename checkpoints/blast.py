@@ -61,9 +61,15 @@ class Blast:
         if self.is_shared:
             said.append("Its workspace is shared, so its files stay as they are.")
         if self.effects_in_all:
-            said.append(f"{self.effects_in_all} effects since then stay as they are in the outside world.")
+            stay = (
+                "1 effect since then stays as it is"
+                if self.effects_in_all == 1
+                else (f"{self.effects_in_all} effects since then stay as they are")
+            )
+            said.append(f"{stay} in the outside world.")
         if self.edits is not None and self.edits.paths:
-            said.append(f"{len(self.edits.paths) + self.edits.more} hand edits are kept aside.")
+            count = len(self.edits.paths) + self.edits.more
+            said.append(f"{count} hand edit{' is' if count == 1 else 's are'} kept aside.")
         return said
 
 
@@ -73,7 +79,7 @@ def of(checkpoint: Checkpoint) -> Blast:
     later = queries.rows().filter(instance_id=instance_id, at__gt=since).order_by("-at", "-id")
     entries = Entry.objects.filter(agent_id=checkpoint.agent_id, instance_id=instance_id, at__gt=since)
     effects = effects_of([instance_id], since, None)
-    is_undo = queries.undoes(checkpoint)
+    is_undo, newest = queries.undoes(checkpoint), queries.newest(checkpoint.agent_id, instance_id)
     return Blast(
         checkpoint=checkpoint,
         lost=list(later[:MOST_LISTED]),
@@ -81,13 +87,19 @@ def of(checkpoint: Checkpoint) -> Blast:
         actions=entries.filter(kind=Kind.ACTION)[:MOST_COUNTED].count(),
         effects=list(effects[:MOST_LISTED]),
         effects_in_all=effects.count(),
-        changed=changed(checkpoint, queries.newest(checkpoint.agent_id, instance_id)),
-        edits=HandEdits.objects.filter(pk=instance_id).first(),
+        changed=changed(checkpoint, newest),
+        edits=edits_since(newest, instance_id),
         is_damaged=checkpoint.judged_by == DAMAGE,
         needs_even_bad=checkpoint.standing == Standing.BAD and not is_undo,
         is_undo=is_undo,
         is_shared=checkpoint.agent.shared_workspace,
     )
+
+
+def edits_since(newest: Checkpoint | None, instance_id: int) -> HandEdits | None:
+    """What was changed by hand after the newest checkpoint; what came before it is part of it."""
+    found = HandEdits.objects.filter(pk=instance_id)
+    return (found.filter(at__gte=newest.at) if newest is not None else found).first()
 
 
 def changed(checkpoint: Checkpoint, newest: Checkpoint | None) -> list[Changed]:

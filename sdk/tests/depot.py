@@ -23,6 +23,7 @@ class Depot:
         self.taken: list[dict[str, Any]] = []
         self.standings: dict[str, str] = {}
         self.progress: list[dict[str, Any]] = []
+        self.edits: list[dict[str, Any]] = []
         self.uploads: list[str] = []
         self.bodies: list[int] = []
 
@@ -43,6 +44,9 @@ class Depot:
             elif path.endswith("/progress/"):
                 self.progress.append({"rollback": path.split("/")[-3], **json.loads(body)})
                 answer = 200, self._judged(self.progress[-1])
+            elif path.endswith("/edits/"):
+                self.edits.append(json.loads(body))
+                answer = 200, {"kept": len(self.edits[-1]["paths"])}
             else:
                 answer = self._take(body)
             peer.changed.notify_all()

@@ -170,7 +170,7 @@ class Door(BaseHTTPRequestHandler):
             if self.headers.get("Content-Encoding") == "zstd":
                 body = zstandard.ZstdDecompressor().decompress(body)
             self._events(body)
-        elif "/checkpoints/" in self.path or "/rollbacks/" in self.path:
+        elif "/checkpoints/" in self.path or "/rollbacks/" in self.path or "/edits/" in self.path:
             self.peer.depot.post(self, body)
         else:
             self._receipt(json.loads(body))

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "name": "refund-desk", "instructions": None, "memory": None, "workspace": None, "budget": None,
     "checkpoint_every": None, "every": None, "grace": None, "about": None, "owner": None, "runbook": None,
     "while_paused": None, "heal": True, "passes": (), "transient": (), "redact": None, "code_version": None,
+    "model": None, "shared_workspace": False,
     "url": None, "token": None, "instance": None, "home": None,
 }  # fmt: skip
 
@@ -56,7 +57,9 @@ DEFAULTS: dict[str, Any] = {
         ({"home": 4}, "path of a directory"),
         ({"every": timedelta(days=400)}, "at most 366 days"),
         ({"budgets": 3}, "does not know budgets=: write budget="),
-        ({"model": "gpt"}, "there are name, instance"),
+        ({"llm": "gpt"}, "there are name, instance"),
+        ({"model": 4}, "write a text"),
+        ({"shared_workspace": 1}, "shared_workspace=True or shared_workspace=False"),
     ],
 )
 def test_a_wrong_argument_says_what_to_write(arguments: dict[str, Any], advice: str) -> None:

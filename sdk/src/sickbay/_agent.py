@@ -37,6 +37,8 @@ class Agent:
         instructions: what it must never forget.
         memory: a dict that JSON keeps unchanged, or Memory(save=…, load=…). `agent.memory` from then on.
         workspace: a directory of its own, or None.
+        shared_workspace: True when others write there as well: it is in checkpoints and comparisons, and no
+            rollback touches its files.
         budget: FailureBudget(max_consecutive=3, max_hourly=10).
         checkpoint_every: how often a checkpoint is taken, at the next safe point.
         every: for jobs: how often a run must start; a missed start is a failure.
@@ -51,6 +53,7 @@ class Agent:
             rule), that spend no budget.
         redact: called with each text before it is recorded; returns the text to record.
         code_version: what is deployed, such as a commit.
+        model: what it thinks with, such as "gpt-5.2"; a rollback to a state of another model says so.
         url: the server; default SICKBAY_URL. Without one everything stays on this machine.
         token: default SICKBAY_TOKEN.
         instance: which worker of a pool this is; default SICKBAY_INSTANCE, else "main".
@@ -72,6 +75,7 @@ class Agent:
         instructions: str | None = None,
         memory: dict[str, Any] | Memory | None = None,
         workspace: str | PathLike[str] | None = None,
+        shared_workspace: bool = False,
         budget: FailureBudget | None = None,
         checkpoint_every: timedelta | None = None,
         every: timedelta | None = None,
@@ -85,6 +89,7 @@ class Agent:
         transient: More = (),
         redact: Callable[[str], str] | None = None,
         code_version: str | None = None,
+        model: str | None = None,
         url: str | None = None,
         token: str | None = None,
         instance: str | None = None,
@@ -95,11 +100,11 @@ class Agent:
             {
                 **wrong,
                 "name": name, "instructions": instructions, "memory": memory, "workspace": workspace,
-                "budget": budget, "checkpoint_every": checkpoint_every, "every": every, "grace": grace,
-                "about": about, "owner": owner, "runbook": runbook, "while_paused": while_paused,
-                "heal": heal, "passes": passes, "transient": transient, "redact": redact,
-                "code_version": code_version, "url": url, "token": token, "instance": instance,
-                "home": home,
+                "shared_workspace": shared_workspace, "budget": budget, "checkpoint_every": checkpoint_every,
+                "every": every, "grace": grace, "about": about, "owner": owner, "runbook": runbook,
+                "while_paused": while_paused, "heal": heal, "passes": passes, "transient": transient,
+                "redact": redact, "code_version": code_version, "model": model, "url": url, "token": token,
+                "instance": instance, "home": home,
             }
         )  # fmt: skip
         self.name = self._arguments.name
@@ -107,6 +112,7 @@ class Agent:
         self._clock = Clock()
         self._secrets: list[tuple[str, ...]] = []
         self._mind = Mind(self, self._secrets)
+        self._tools: dict[str, str] = {}
         self._checks: list[Callable[[], Any]] = []
         self._has_run = False
         self._life: Life | None = None

@@ -127,6 +127,12 @@ class Progress(Struct):
     verified: bool = False
 
 
+class Edited(Struct):
+    """The answer to hand edits."""
+
+    kept: Whole = 0
+
+
 class Fault(Struct):
     """Any error of the server."""
 

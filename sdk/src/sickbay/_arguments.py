@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 LONGEST_SPAN = timedelta(days=366)  # the server takes no more
-LONGEST = {"about": 500, "owner": 200, "runbook": 500, "while_paused": 500, "code_version": 200}
+LONGEST = {"about": 500, "owner": 200, "runbook": 500, "while_paused": 500, "code_version": 200, "model": 200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class Arguments:
     runbook: str
     while_paused: str
     code_version: str
+    model: str
     heal: bool
+    shared_workspace: bool
     passes: tuple[type[BaseException], ...]
     transient: More
     redact: Callable[[str], str] | None
@@ -100,6 +102,7 @@ def checked(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         every=_span("every", given["every"]),
         grace=_grace(given),
         heal=_flag("heal", given["heal"]),
+        shared_workspace=_flag("shared_workspace", given["shared_workspace"]),
         passes=_types("passes", given["passes"]),
         transient=_transient(given["transient"]),
         redact=_callable("redact", given["redact"], "a function from text to text"),

@@ -39,6 +39,7 @@ class Identity:
     every_s: float | None = None
     grace_s: float | None = None
     heal: bool = True
+    shared_workspace: bool = False
     beat: bool = True
     budget: Budget = field(default_factory=Budget)
 

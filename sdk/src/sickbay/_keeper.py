@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sickbay import _standing
 from sickbay._checkpoint import Checkpoint
 from sickbay._checks import Checks
+from sickbay._dependencies import dependencies
 from sickbay._errors import BadArgument, SickbayError
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
@@ -30,7 +31,6 @@ from sickbay._mind import Mind
 from sickbay._packs import Packs, PacksFull
 from sickbay._shelf import Shelf, Taken
 from sickbay._standing import Facts
-from sickbay._version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,7 @@ class Keeper:
         ledger: Ledger,
         mind: Mind,
         checks: list[Callable[[], Any]],
+        tools: Mapping[str, str],
         *,
         run: str,
     ) -> None:
@@ -84,7 +85,7 @@ class Keeper:
         self.parent: str | None = None
         self.run = run
         self.wake: Callable[[], None] = lambda: None
-        self._given, self._clock = given, home.clock
+        self._given, self._tools, self._clock = given, tools, home.clock
         self._checks = Checks(checks, self.facts, ledger, home.clock)
         self._every = given.checkpoint_every.total_seconds()
         self._due = float("inf")
@@ -114,6 +115,11 @@ class Keeper:
     def has_state(self) -> bool:
         """An agent that declares neither memory nor workspace, and has none, needs no checkpoints."""
         return self._stateful or bool(self.mind)
+
+    @property
+    def shares_files(self) -> bool:
+        """Others write into the workspace as well, so no rollback touches it."""
+        return self._given.shared_workspace
 
     def is_due(self) -> bool:
         return self._clock.boot() >= self._due and self.has_state
@@ -213,7 +219,6 @@ class Keeper:
         return Record(new.name, encoding, base, len(new.plain), new.items, new.length, payload)
 
     def _header(self, id: uuid.UUID, moment: Moment, tree: Tree, snapshot: Snapshot | None) -> dict[str, Any]:
-        given = self._given
         return {
             "id": id.hex,
             "run": self.run,
@@ -223,10 +228,7 @@ class Keeper:
             "manifest": {
                 "memory": tree.root.hex(),
                 "workspace": snapshot.root.hex() if snapshot else None,
-                "code": given.code_version or "",
-                "sdk": __version__,
-                "model": "",
-                "tools": "",
+                **dependencies(self._given, self._tools),
             },
             "parent": self.parent,
             "memory_length": len(tree.text),

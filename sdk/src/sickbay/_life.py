@@ -91,6 +91,7 @@ class Life:
                 if self._wait:
                     yield from self.deciding()
                     continue
+                yield Blocking(self.returns.edits.look)
                 yield Blocking(lambda: self.link.flush(FLUSH))
                 if (refusal := self.ledger.barred()) is not None:
                     raise refusal  # None: the decision came during the flush, so knock again
@@ -126,7 +127,9 @@ class Life:
                 if pause.stopped:
                     raise ledger.barred() or Leaving()
                 yield Blocking(self.orders.again)
-                yield Rest(ASK_AGAIN if points.waits_for_server else None, rings)
+                yield Rest(ASK_AGAIN if points.waits_for_server else self.returns.edits.rest, rings)
+                if ledger.rings == rings:
+                    yield Blocking(self.returns.edits.look)
         finally:
             ledger.waiting = False
         ledger.go_on()
@@ -168,7 +171,9 @@ class Life:
             self.home, agent=given.name, limits=given.budget, clock=self._clock, url=given.url
         )
         agent = self._agent
-        self.keeper = Keeper(given, self.home, self.ledger, agent._mind, agent._checks, run=self._run)
+        self.keeper = Keeper(
+            given, self.home, self.ledger, agent._mind, agent._checks, agent._tools, run=self._run
+        )
         self.returns = Returns(self.home, self.keeper, self.ledger, lambda: self.link.reaches, given.name)
         self.ward = Ward(
             run=self._run,
@@ -363,6 +368,7 @@ def _identity(given: Arguments, beat: bool) -> Identity:
         every_s=given.every.total_seconds() if given.every else None,
         grace_s=given.grace.total_seconds() if given.grace else None,
         heal=given.heal,
+        shared_workspace=given.shared_workspace,
         beat=beat,
         budget=given.budget,
     )

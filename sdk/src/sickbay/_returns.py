@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sickbay import _journal
 from sickbay._checkpoint import RolledBack
+from sickbay._edits import Edits
 from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
 from sickbay._failpoints import failpoint
 from sickbay._flow import Blocking, Flow
@@ -32,6 +33,7 @@ from sickbay.tree.paths import entry_at, entry_name
 
 if TYPE_CHECKING:
     from sickbay._effects import Effects
+    from sickbay._folder import Folder
     from sickbay._home import Home
     from sickbay._keeper import Keeper
     from sickbay._ledger import Ledger
@@ -54,6 +56,7 @@ class Returns:
         self._home, self._shipping, self.name = home, shipping, name
         self._data = home.state.data
         self._effects: Effects = home.effects
+        self.edits = Edits(keeper, shipping)
         self.flush: Callable[[], object] = lambda: None
         self.put_memory = False  # this process has the memory that the record asked for
 
@@ -105,15 +108,29 @@ class Returns:
     def rolling(self, order: Order, command: dict[str, Any] | None = None) -> Flow[RolledBack]:
         """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds)."""
         order.command = command
+        self._leave_shared(order)
         if command is not None:
             yield Blocking(lambda: self._dated(order))
+        # Nothing of the agent runs while a pause holds, so what differs then was changed by hand.
+        by_hand = (yield Blocking(self.edits.look)) if self.ledger.pause is not None else None
         before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
         order.before = before.id or None
         self._data.restoring = asdict(order)
         yield Blocking(self._home.state.save)
         failpoint("rollback:recorded")
         self.ledger.tell(True)
-        return (yield from self._carried(order, self.keeper.snapshot))
+        return (yield from self._carried(order, self.keeper.snapshot, by_hand))
+
+    def _leave_shared(self, order: Order) -> None:
+        """A workspace that others write into as well stays as it is; the server, too, asks for no other."""
+        if not self.keeper.shares_files or not order.wants_files:
+            return
+        if order.command is not None or not order.wants_memory:
+            raise RestoreRefused(
+                "nothing was rolled back: the workspace is shared with others, so its files stay as they are",
+                what_to_do="roll back the memory alone, and change files by hand",
+            )
+        order.scope = {**order.scope, "workspace": False, "paths": None}
 
     def _dated(self, order: Order) -> None:
         """An order names its checkpoint; since when effects count, and what it is called, is known here."""
@@ -143,7 +160,7 @@ class Returns:
     def going_on(self, order: Order, *, files: bool) -> Flow[None]:
         """Enter from a checkpoint: nothing is lost by it that this home has, so it is no rollback."""
         text = yield Blocking(lambda: self._text(order))
-        if files:
+        if files and not self.keeper.shares_files:
             yield Blocking(lambda: self._files(order, None))
         if text is not None:
             self._put(text)
@@ -155,12 +172,15 @@ class Returns:
         workspace = self.keeper.workspace
         return workspace is not None and _journal.is_pending(workspace.directory)
 
-    def _carried(self, order: Order, current: Snapshot | None, *, again: bool = False) -> Flow[RolledBack]:
+    def _carried(
+        self, order: Order, current: Snapshot | None, last: Folder | None = None, *, again: bool = False
+    ) -> Flow[RolledBack]:
+        """`last`: the directory as it was before it was edited by hand; what was, is kept aside."""
         if order.command is not None:
             yield Blocking(lambda: self._report(order, {"state": "restoring"}))
         try:
             text = yield Blocking(lambda: self._text(order))
-            restored = yield Blocking(lambda: self._files(order, current))
+            restored = yield Blocking(lambda: self._files(order, current, last))
             failpoint("rollback:files")
             self._put(text)
         except RestoreUnfinished as stuck:
@@ -186,7 +206,7 @@ class Returns:
         here = self.keeper.text_at_hand(order.memory)
         return here if here is not None else text_of(bytes.fromhex(order.memory), self._fetch())
 
-    def _files(self, order: Order, current: Snapshot | None) -> Restored | None:
+    def _files(self, order: Order, current: Snapshot | None, last: Folder | None = None) -> Restored | None:
         from sickbay import _restore
 
         workspace = self.keeper.workspace
@@ -199,7 +219,7 @@ class Returns:
             bytes.fromhex(order.workspace),
             self._fetch(),
             id=order.rollback,
-            current=current.folder if current is not None else None,
+            current=last or (current.folder if current is not None else None),
             rules=lambda text: left_out(text, left),
             scope=paths if paths else None,
         )

@@ -187,6 +187,12 @@ class Shipping:
         path = f"rollbacks/{uuid.UUID(rollback)}/progress/"
         return self._wire.checkpoints(agent, path, query, dumps(body), _answers.Progress)
 
+    def edits(self, paths: list[str], more: int) -> None:
+        """What was changed by hand since the last snapshot."""
+        agent, query = self._who()
+        body = dumps({"paths": paths, "more": more})
+        self._wire.checkpoints(agent, "edits/", query, body, _answers.Edited)
+
     def _who(self) -> tuple[str, dict[str, Any]]:
         query = self._query()
         return query.pop("agent"), query

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sickbay._action import Action, Ended, performed
 from sickbay._arguments import unknown
+from sickbay._dependencies import signature_of
 from sickbay._errors import ActionFailed, BadArgument
 from sickbay._flow import Flow, adrive, drive
 from sickbay._run import EXECUTES, check, check_retries, name_of
@@ -27,6 +28,7 @@ def guarded(agent: Agent, function: Any, options: dict[str, Any]) -> Any:
             f"@agent.tool on {name_of(function)}, a generator: begin the action inside it, "
             f"`act = run.begin({name_of(function)!r}, …)`, and end it with `act.end(result)`"
         )
+    agent._tools[options.get("name") or name_of(function)] = signature_of(function)
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

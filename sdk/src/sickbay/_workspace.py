@@ -117,14 +117,20 @@ class Workspace:
             taking = _Taking(self._names, (), None, {})
             now = self._taken(root, taking, None)
         told = before.root if isinstance(before, Snapshot) else before
-        folders = [now.folder, *([before.folder] if isinstance(before, Snapshot) else [])]
-        here = {f.name: f.plain for folder in folders for f in folder.below() if f.name}
+        return _differing(told, now, [before.folder] if isinstance(before, Snapshot) else [], fetch)
 
-        def both(names: list[bytes]) -> dict[bytes, bytes]:
-            away = [name for name in names if name not in here]
-            return {**here, **(fetch(away) if fetch and away else {})}
+    def edited(self) -> tuple[Folder, list[Change]] | None:
+        """The last snapshot's directory, of this process or the one before, and what differs from it now.
 
-        return list(differing(told, now.root, both))
+        None when nothing is known of any.
+        """
+        with self._lock, self._root() as root:
+            self._load(root)
+            last = self._last
+            if last is None:
+                return None
+            now = self._taken(root, _Taking(self._names, (), None, {}), None)
+        return last, _differing(last.name, now, [last], None)
 
     def _taken(self, root: int, taking: _Taking, rules: bytes | None) -> Snapshot:
         started = time.time_ns()
@@ -260,6 +266,16 @@ class Workspace:
     def _where(self, root: int) -> _stat_cache.Where:
         status = os.fstat(root)
         return _stat_cache.Where(os.fsencode(self.directory), status.st_dev, status.st_ino)
+
+
+def _differing(told: bytes, now: Snapshot, known: list[Folder], fetch: Fetch | None) -> list[Change]:
+    here = {f.name: f.plain for folder in (now.folder, *known) for f in folder.below() if f.name}
+
+    def both(names: list[bytes]) -> dict[bytes, bytes]:
+        away = [name for name in names if name not in here]
+        return {**here, **(fetch(away) if fetch and away else {})}
+
+    return list(differing(told, now.root, both))
 
 
 class _Taking:
