@@ -1,140 +1,99 @@
-"""`sickbay flush`: send what agents of this machine spooled and could not send themselves.
+"""`sickbay COMMAND …`: which command is meant; each is a module of _shell and loaded when it is asked for.
 
-    sickbay flush [--home DIR] [--url URL] [--token TOKEN] [--timeout SECONDS]
-
-Every agent and instance below SICKBAY_HOME is looked at. One that is running is left alone: it sends for
-itself. What was sent stays sent; what was not is kept, and the exit code is 1.
+Exit codes are git's: 0 when all is well, 1 when something differs, is left or failed, 2 for a wrong call,
+128 for what cannot be answered.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import socket
+import difflib
+import importlib
 import sys
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sickbay import budget
-from sickbay._errors import AlreadyRunning, BadArgument, SickbayError
-from sickbay._home import INSTANCE, NAME, Home
+from sickbay._version import __version__
 
-if TYPE_CHECKING:
-    from sickbay._link import Link
-
-HOME = "~/.sickbay"
+COMMANDS = {
+    "log": "show an agent's checkpoints or timeline, newest first",
+    "diff": "show what changed between two checkpoints",
+    "show": "show a checkpoint, or one value or file of it",
+    "rollback": "put an agent back to a checkpoint",
+    "flush": "send what agents of this machine could not send",
+}
+USAGE = "usage: sickbay COMMAND …"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when nothing is left to send, 1 when something is, 2 for a wrong call."""
-    parser = argparse.ArgumentParser(prog="sickbay", description=(__doc__ or "").partition("\n")[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    flushing = verbs.add_parser("flush", help="send what agents of this machine could not send")
-    flushing.add_argument("--home", default=os.environ.get("SICKBAY_HOME", HOME), help="default: %(default)s")
-    flushing.add_argument("--url", default=os.environ.get("SICKBAY_URL"), help="default: SICKBAY_URL")
-    flushing.add_argument("--token", default=os.environ.get("SICKBAY_TOKEN"), help="default: SICKBAY_TOKEN")
-    flushing.add_argument("--timeout", type=float, default=60.0, help="seconds for each agent; default: 60")
-    given = parser.parse_args(argv)
-    if not given.url or not given.token:
-        parser.error("say where to: --url and --token, or SICKBAY_URL and SICKBAY_TOKEN")
-    base = Path(given.home).expanduser()
-    try:
-        left = [_flushed(base, *names, given) for names in _instances(base)]
-    except SickbayError as error:
-        print(f"sickbay: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadArgument) else 1
-    if not left:
-        print(f"no agents in {base}")
-    return 1 if any(left) else 0
-
-
-def _instances(base: Path) -> list[tuple[str, str]]:
-    """(agent, instance) of every home below `base`."""
-    homes = sorted(path.parent for path in base.glob("*/*/spool") if path.is_dir())
-    names = ((home.parent.name, home.name) for home in homes)
-    return [(name, its) for name, its in names if NAME.fullmatch(name) and INSTANCE.fullmatch(its)]
-
-
-def _flushed(base: Path, name: str, instance: str, given: argparse.Namespace) -> int:
-    """How many events are left when this one has been tried."""
-    try:
-        home = Home.open(name, instance, base)
-    except AlreadyRunning as running:
-        print(f"{name}/{instance}: running as pid {running.pid}, sends for itself")
+    """The exit code of the command that the words name."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        print(_overview(), file=sys.stderr)
+        return 2
+    verb, *rest = words
+    if verb in ("-h", "--help", "help"):
+        return _help(rest)
+    if verb in ("-V", "--version", "version"):
+        print(f"sickbay {__version__}")
         return 0
-    try:
-        before = home.spool.unsent
-        if not before:
-            print(f"{name}/{instance}: nothing to send")
-            return 0
-        why = _send(home, given)
-        left = home.spool.unsent
-        print(f"{name}/{instance}: {before - left} events sent" + (f", {left} left: {why}" if left else ""))
-        return left
-    finally:
-        home.close()
+    if verb not in COMMANDS:
+        return _unknown(verb)
+    command = importlib.import_module(f"sickbay._shell.{verb}")
+    given = _given(_parser(verb, command), command, rest)
+    code: int = command.run(given)
+    return code
 
 
-def _send(home: Home, given: argparse.Namespace) -> str:
-    """Why not everything was sent, if so."""
-    from sickbay._link import Unreachable
-
-    link = _link(home, given.url, given.token)
-    try:
-        if home.state.data.epoch == 0:
-            # Nothing of this agent ever reached the server: its newest run registers, late.
-            link.adopt(*home.spool.newest_run())
-            answer = link.register(given.timeout)
-            if isinstance(answer, Unreachable):
-                return answer.why
-        return "" if link.flush(given.timeout) else link.complaints.now or "not in time"
-    finally:
-        link.stop()
+def _given(parser: argparse.ArgumentParser, command: Any, words: list[str]) -> argparse.Namespace:
+    """What was said; `after` is what stands behind `--`, which is another program's or a list of paths."""
+    cut = words.index("--") if "--" in words else len(words)
+    given = parser.parse_args(words[:cut])
+    given.after = words[cut + 1 :]
+    if "--" in words and not getattr(command, "AFTER", ""):
+        parser.error("nothing may stand behind --")
+    return given
 
 
-def _link(home: Home, url: str, token: str) -> Link:
-    from sickbay._identity import Identity
-    from sickbay._link import Link
-
-    identity = Identity(
-        home.name,
-        home.instance,
-        uuid.uuid4().hex,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        boot=home.clock.boot_id,
-        python=platform.python_version(),
+def _parser(verb: str, command: Any) -> argparse.ArgumentParser:
+    words: str = command.__doc__ or ""
+    after = getattr(command, "AFTER", "")
+    parser = argparse.ArgumentParser(
+        prog=f"sickbay {verb}",
+        description=words.strip(),
+        epilog=f"examples:\n{command.EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    return Link(
-        home,
-        identity,
-        url,
-        token,
-        snapshot=lambda: _snapshot(home),
-        on_account=_ignore,
-        on_commands=_ignore,
-        on_pause=_ignore,
-        on_fenced=lambda: None,
-    )
+    command.arguments(parser)
+    if after:
+        parser.usage = f"{parser.format_usage().removeprefix('usage: ').rstrip()} {after}"
+    return parser
 
 
-def _snapshot(home: Home) -> dict[str, Any]:
-    """The state as it was left behind: nobody runs, so nothing is being done."""
-    data = home.state.data
-    status = "idle" if data.pause is None else "stopped" if data.pause.stopped else "paused"
-    return {
-        "status": status,
-        "since": home.clock.wall() if data.pause is None else data.pause.at,
-        "doing": None,
-        "doing_since": None,
-        "pause": data.pause and data.pause.wire(),
-        "settled": data.settled,
-        "account": budget.dump(data.account, home.clock.boot()),
-    }
+def _help(words: list[str]) -> int:
+    if not words:
+        print(_overview())
+        return 0
+    if words[0] not in COMMANDS:
+        return _unknown(words[0])
+    _parser(words[0], importlib.import_module(f"sickbay._shell.{words[0]}")).print_help()
+    return 0
 
 
-def _ignore(told: object) -> None:
-    """Nobody runs who could act on it; the next start asks again."""
+def _overview() -> str:
+    lines = [f"   {verb:<10} {words}" for verb, words in COMMANDS.items()]
+    end = "'sickbay help COMMAND' has the rest, with examples."
+    return "\n".join([USAGE, "", *lines, "", end])
+
+
+def _unknown(verb: str) -> int:
+    said = f"sickbay: {verb!r:.60} is not a sickbay command. See 'sickbay help'."
+    near = difflib.get_close_matches(verb, COMMANDS, 2, 0.5)
+    if near:
+        said += (
+            "\n\nThe most similar command is\n" if len(near) == 1 else "\n\nThe most similar commands are\n"
+        )
+        said += "\n".join(f"\t{one}" for one in near)
+    print(said, file=sys.stderr)
+    return 1

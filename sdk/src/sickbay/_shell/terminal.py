@@ -67,6 +67,14 @@ class Screen:
         """One line: texts, or (text, style) with styles like `red` or `bold green`."""
         self._out.write("".join(map(self._span, spans)) + "\n")
 
+    def source(self, line: str, style: str = "") -> None:
+        """A line of someone's file: its tabs stay, and the other half of its end."""
+        end = "\r" if line.endswith("\r") else ""
+        said = _UNSEEN.sub(_code, line.removesuffix("\r").replace("\n", "\u2028"))
+        codes = ";".join(CODES[word] for word in style.split())
+        coloured = f"\033[{codes}m{said}\033[m" if self._colour and codes else said
+        self._out.write(f"{coloured}{end}\n")
+
     def block(self, text: str) -> None:
         """Text of several lines."""
         self._out.write(safe_lines(text) + ("" if text.endswith("\n") or not text else "\n"))

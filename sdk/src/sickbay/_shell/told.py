@@ -78,6 +78,10 @@ class Ordered(Struct):
     remarks: Notes = []
 
 
+class Withdrawn(Struct):
+    message: Words
+
+
 class Lost(Struct):
     checkpoints: Annotated[list[dict[str, Any]], Meta(max_length=10_000)] = []
     entries: Whole = 0
