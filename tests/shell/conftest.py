@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from agents.models import Project
+from sdk.tests.command import Shell
 from tests.builders import make_token
 from tests.product import Daphne, running_daphne
-from tests.shell.command import Shell
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agents.models import AuditEntry, Project
+from sdk.tests.command import SICKBAY, Shell
 from sickbay.tree.directory import Entry
 from tests.builders import make_token
 from tests.pages import states
-from tests.shell.command import SICKBAY, Shell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "sk-live-0123456789abcdefghij"

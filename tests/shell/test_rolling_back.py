@@ -12,16 +12,17 @@ import pytest
 
 from agents.models import AuditEntry, Project
 from checkpoints.models import Checkpoint, Rollback
+from sdk.tests.command import Shell
 from tests import builders
 from tests.builders import make_token
 from tests.domain.rolling import Desk, make_desk
 from tests.product import Daphne
-from tests.shell.command import Shell
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLERK = """
 import sys
+import time
 from pathlib import Path
 from sickbay import Agent
 
@@ -38,7 +39,7 @@ def step(run):
         rates.write_text("wrong")
         agent.memory["n"] = 1
         run.checkpoint("wrong rates")
-    run.waiting(0.05)
+    time.sleep(0.05)
 
 
 agent.supervise(step)

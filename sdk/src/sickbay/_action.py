@@ -294,7 +294,7 @@ class Action:
         if ruling is None or not ruling.counted:
             return line, None
         kind, message = (told["type"], told["message"]) if told else (None, title)
-        return line, _report.failure_line(self, line, verdict, kind, message, title)
+        return line, _report.failure_line(self, line, verdict, error, kind, message, title)
 
     def _told(
         self,

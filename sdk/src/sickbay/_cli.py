@@ -20,6 +20,7 @@ COMMANDS = {
     "diff": "show what changed between two checkpoints",
     "show": "show a checkpoint, or one value or file of it",
     "rollback": "put an agent back to a checkpoint",
+    "watch": "keep a program alive that knows nothing of Sickbay",
     "flush": "send what agents of this machine could not send",
 }
 USAGE = "usage: sickbay COMMAND …"

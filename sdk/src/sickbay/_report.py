@@ -55,8 +55,20 @@ def bare_line(act: Action, at: float, ruling: Ruling | None) -> Line:
     return {**line, "title": act.name}
 
 
+def kind_of(error: BaseException | None) -> str:
+    """What a failure without a verdict is: an exception's class may say that it is a crash or a silence."""
+    named = getattr(type(error), "sickbay_failure", "error")
+    return named if named in ("crash", "silence") else "error"
+
+
 def failure_line(
-    act: Action, line: Line, verdict: Verdict | None, exception: str | None, message: str, title: str
+    act: Action,
+    line: Line,
+    verdict: Verdict | None,
+    error: BaseException | None,
+    exception: str | None,
+    message: str,
+    title: str,
 ) -> Line:
     """The event of a counted failure; the ledger adds what the account says. Its title names no input."""
     return {
@@ -64,7 +76,7 @@ def failure_line(
         "at": line["at"],
         "name": act.name,
         "act": act.act,
-        "failure": "error" if verdict is None else "verification",
+        "failure": kind_of(error) if verdict is None else "verification",
         "counted": True,
         "exception": exception,
         "message": message,
@@ -153,12 +165,16 @@ def actual(output: Any) -> str | None:
     return orjson.dumps(output).decode()[:SENTENCE]
 
 
+def _is_ours(package: Any) -> bool:
+    return isinstance(package, str) and package.partition(".")[0] == "sickbay"
+
+
 def _trace(error: BaseException) -> str:
     import traceback  # only failures pay for it
 
     try:
         trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_globals.get("__package__") == "sickbay":
+        while trace is not None and _is_ours(trace.tb_frame.f_globals.get("__package__")):
             trace = trace.tb_next
         return "".join(traceback.format_tb(trace, limit=-6))[-ERROR:]
     except Exception:

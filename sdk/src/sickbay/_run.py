@@ -17,6 +17,7 @@ from sickbay._ward import Ward
 
 if TYPE_CHECKING:
     from sickbay._agent import Agent
+    from sickbay._safe_points import Asked
 
 T = TypeVar("T")
 Confirm = Callable[[str], Any]
@@ -60,6 +61,19 @@ class RunBase:
         """That the agent was rolled back in this run, or between the last one and this: from where, to what,
         by whom and why, and which effects stay; so that a model can be told. None when it was not."""
         return self._ward.points.rolled_back
+
+    @property
+    def asked(self) -> Asked | None:
+        """What waits until nothing of the agent is in flight: "pause", "stop" (a human's decision),
+        "rollback", or "leave" (the host wants the process to end, or a newer one took its place); else None.
+
+        Look at it in an action that takes long, and end the action early. Asking changes nothing.
+
+        Example:
+            while not job.done() and run.asked is None:
+                time.sleep(0.2)
+        """
+        return self._ward.points.asked
 
     def action(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sickbay._checkpoint import Checkpoint, RolledBack
 from sickbay._errors import ActionFailed, BadArgument, NoRun, RestoreRefused, RestoreUnfinished
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sickbay._orders import Orders
     from sickbay._returns import Returns
 
+Asked = Literal["pause", "stop", "rollback", "leave"]
 ASK_AGAIN = 30.0
 LONGEST_LABEL = 200
 
@@ -41,6 +42,16 @@ class SafePoints:
         self._healed_for = 0
 
     # — around actions —
+
+    @property
+    def asked(self) -> Asked | None:
+        """What waits until nothing is in flight."""
+        pause = self._ledger.pause
+        if self._ledger._end is not None:
+            return "leave"
+        if pause is not None:
+            return "stop" if pause.stopped else "pause"
+        return "rollback" if self._orders.rollback is not None and self.can_go_back else None
 
     @property
     def has_to_stop(self) -> bool:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
 import termios
@@ -42,6 +43,7 @@ class Shell:
     def terminal(self, *words: str, **env: str) -> Iterator[Terminal]:
         """On a terminal of its own."""
         outer, inner = pty.openpty()
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
         process = subprocess.Popen(
             [*SICKBAY, *words],
             env=self._env({"TERM": "xterm", "LINES": "24", **env}),
