@@ -228,7 +228,7 @@ class Files:
 
     def __init__(self, directory: str | None) -> None:
         self._directory = directory
-        self._last: int | None = None
+        self._last = self.mark()
 
     def changed(self) -> bool:
         """Since this was last asked."""
