@@ -71,17 +71,23 @@ def place(text: str) -> Path | None:
 
 def value(checkpoint: Checkpoint, path: Path, *, reveal: bool) -> Part | None:
     """The JSON text of what stands at the path; None where nothing stands."""
-    fetch = fetching(checkpoint)
-    found = _at(bytes(checkpoint.memory), path, fetch) if checkpoint.memory is not None else None
+    found = item(checkpoint, path)
     if found is None:
         return None
-    item, walked = found
-    _fits(item.length, reveal)
-    (text,) = places.texts([item], fetch)
+    there, walked = found
+    _fits(there.length, reveal)
+    (text,) = places.texts([there], fetching(checkpoint))
     if reveal:
         return Part(text)
     masked = dump(secrets.masked_value(load(text), walked))
     return Part(masked, masked != text)
+
+
+def item(checkpoint: Checkpoint, path: Path) -> tuple[Item, Path] | None:
+    """What stands at the path, not yet loaded, and the path as the tree has it."""
+    if checkpoint.memory is None:
+        return None
+    return _at(bytes(checkpoint.memory), path, fetching(checkpoint))
 
 
 def _at(root: bytes, path: Path, fetch: Fetch) -> tuple[Item, Path] | None:

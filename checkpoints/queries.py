@@ -80,6 +80,14 @@ def newest(agent_id: int, instance_id: int) -> Checkpoint | None:
     return found.order_by("-at", "-id").first()
 
 
+def newest_of(agent_id: int, instance: str | None = None) -> Checkpoint | None:
+    """The newest of an agent, or of one of its instances by name."""
+    found = rows().filter(agent_id=agent_id)
+    if instance is not None:
+        found = found.filter(instance__name=instance)
+    return found.order_by("-at", "-id").first()
+
+
 def newest_usable(instance: Instance) -> Checkpoint | None:
     """What entering a run resumes from."""
     found = rows().filter(agent_id=instance.agent_id, instance_id=instance.pk, standing__in=USABLE)

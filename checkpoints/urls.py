@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from agents.api.documented import AGENTS_ROUTES
+from checkpoints.api import bisecting as bisecting
 from checkpoints.api import contents as contents
 from checkpoints.api import documented, door, restoring
 from checkpoints.api import operators as operators

@@ -235,6 +235,21 @@ class DiffOut(Schema):
     stats: dict[str, Any]
 
 
+Op = Literal["equals", "is_not", "contains", "exists", "greater", "less", "longer"]
+Where = Literal["memory", "file"]
+
+
+class BisectOut(Schema):
+    check: str = Field(description="The check in words.")
+    result: str = Field(description="found, newest_passes, oldest_fails, nothing or unknown.")
+    message: str
+    good: LostCheckpointOut | None = Field(description="The last that passes before it.")
+    bad: LostCheckpointOut | None = Field(description="The first that fails.")
+    looks: int = Field(description="How many were judged.")
+    checkpoints: int = Field(description="How many there are.")
+    skipped: list[uuid.UUID] = Field(description="Those that could not be judged.")
+
+
 class WrongIn(Input):
     since: Annotated[str, StringConstraints(min_length=1, max_length=60)] = Field(
         description="The id of an entry or a checkpoint."

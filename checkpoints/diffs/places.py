@@ -32,6 +32,11 @@ def inside(item: Item, step: str | int, fetch: Fetch) -> Item | None:
     return _at(item, step, fetch) if isinstance(step, int) else _under(item, step, fetch)
 
 
+def count(container: Item, fetch: Fetch) -> int:
+    """How many values a list or an object has; its pieces say so."""
+    return node.items_in(pieces(container, _own(container, fetch)))
+
+
 def stretch(container: Item, start: int, end: int, fetch: Fetch) -> list[Item]:
     """The items of a list from `start` up to `end`."""
     if not container.is_container:

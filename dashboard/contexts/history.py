@@ -107,6 +107,7 @@ def region(agent: Agent, asked: Asked, actor: Actor, now: datetime, *, look: boo
         "path": path,
         "query": asked.query(),
         "topic": f"agent-{agent.pk}",
+        "bisect": reverse("agent_bisect", args=[agent.project.name, agent.name]),
         "unknown": None in told.values(),
         "older": f"{path}{older}" if following else "",
         "newest": path if asked.before else "",

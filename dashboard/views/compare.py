@@ -35,7 +35,7 @@ DAMAGED = "This part is damaged and cannot be shown: {}. Run manage.py verify on
 @member()
 def pick(request: ProjectRequest) -> HttpResponse:
     """Two that were chosen in the history, in the order of time."""
-    chosen = list(dict.fromkeys(found for found in map(_uuid, request.GET.getlist("pick")) if found))[:2]
+    chosen = list(dict.fromkeys(found for found in map(uuid_of, request.GET.getlist("pick")) if found))[:2]
     rows = {pk: queries.one(request.project.pk, pk) for pk in chosen}
     there = sorted((row for row in rows.values() if row), key=lambda row: (row.at, row.pk))
     if len(there) == 2:
@@ -49,7 +49,7 @@ def pick(request: ProjectRequest) -> HttpResponse:
 @require_GET
 @member()
 def compare(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
-    pair = _pair(request, a, b)
+    pair = pair_of(request, a, b)
     if (pair.old.at, pair.old.pk) > (pair.new.at, pair.new.pk):
         return redirect("compare", request.project.name, b, a)
     start, wanted = number(request.GET.get("from", "")) or 0, words(request.GET.get("q", "")).strip()
@@ -61,35 +61,35 @@ def compare(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
 @member()
 def items(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
     """Items of a list that stayed."""
-    pair, at = _pair(request, a, b), paths.read(request.GET.get("at", ""))
+    pair, at = pair_of(request, a, b), paths.read(request.GET.get("at", ""))
     place, was, count = (number(request.GET.get(name, "")) for name in ("place", "was", "count"))
     if at is None or place is None or was is None or not count or max(place, was, count) > MOST_COUNT:
         raise Http404
     try:
-        return _part(request, pair, {"entries": page.stretch(pair, at, place, was, count)})
+        return part(request, pair, {"entries": page.stretch(pair, at, place, was, count)})
     except UNREADABLE as error:
-        return _part(request, pair, {"error": DAMAGED.format(error)})
+        return part(request, pair, {"error": DAMAGED.format(error)})
 
 
 @require_GET
 @member()
 def value(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
     """One place, with room."""
-    return _place(request, _pair(request, a, b), request.GET, mask=True)
+    return _place(request, pair_of(request, a, b), request.GET, mask=True)
 
 
 @require_GET
 @member()
 def file(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
     """The lines of one file."""
-    return _file(request, _pair(request, a, b), request.GET, mask=True)
+    return _file(request, pair_of(request, a, b), request.GET, mask=True)
 
 
 @require_POST
 @member("decide")
 def reveal(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
     """The same as value and file without a mask; written down first."""
-    pair = _pair(request, a, b)
+    pair = pair_of(request, a, b)
     of_file = paths.file_read(request.POST.get("path", ""))
     place = paths.read(request.GET.get("at", "")) or paths.read(request.GET.get("was", ""))
     if of_file is None and place is None:
@@ -138,10 +138,10 @@ def _place(request: ProjectRequest, pair: Pair, asked: Any, *, mask: bool) -> Ht
     try:
         row = page.one(pair, at, was, mask=mask)
     except UNREADABLE as error:
-        return _part(request, pair, {"error": DAMAGED.format(error)})
+        return part(request, pair, {"error": DAMAGED.format(error)})
     if row is None:
         raise Http404
-    return _part(request, pair, {"entries": [row], "revealed": not mask})
+    return part(request, pair, {"entries": [row], "revealed": not mask})
 
 
 def _file(request: ProjectRequest, pair: Pair, asked: Any, *, mask: bool) -> HttpResponse:
@@ -151,13 +151,13 @@ def _file(request: ProjectRequest, pair: Pair, asked: Any, *, mask: bool) -> Htt
     try:
         found = files.one(pair, path, was if was is not None else path, mask=mask)
     except UNREADABLE as error:
-        return _part(request, pair, {"error": DAMAGED.format(error)})
+        return part(request, pair, {"error": DAMAGED.format(error)})
     if found is None:
         raise Http404
-    return _part(request, pair, {"file": found, "revealed": not mask, "beside": "beside" in asked})
+    return part(request, pair, {"file": found, "revealed": not mask, "beside": "beside" in asked})
 
 
-def _part(request: ProjectRequest, pair: Pair, shown: dict[str, Any]) -> HttpResponse:
+def part(request: ProjectRequest, pair: Pair, shown: dict[str, Any]) -> HttpResponse:
     """The part alone for htmx; else in a page of its own. Nothing of it is kept by a browser."""
     around = {
         "project": request.project, "agent": pair.new.agent, "here": page.address(pair), "now": request.now,
@@ -183,14 +183,14 @@ def _said(request: ProjectRequest, words: str, status: int) -> HttpResponse:
     return render(request, "compare_part.html", shown, status=status)
 
 
-def _pair(request: ProjectRequest, a: UUID, b: UUID) -> Pair:
+def pair_of(request: ProjectRequest, a: UUID, b: UUID) -> Pair:
     found = compared.pair(request.project.pk, a, b)
     if found is None:
         raise Http404
     return found
 
 
-def _uuid(text: str) -> UUID | None:
+def uuid_of(text: str) -> UUID | None:
     try:
         return UUID(text) if 32 <= len(text) <= 36 else None
     except ValueError:

@@ -75,6 +75,11 @@ class Row:
         return f"partials/compare_{self.look}.html"
 
     @property
+    def since(self) -> str:
+        """Where it can be asked since when; of what is gone from a list, its place says nothing now."""
+        return "" if self.tone == "del" and (self.place or self.inner) else self.query
+
+    @property
     def id(self) -> str:
         return f"r-{hashlib.sha256(f'{self.look}{self.tone}{self.query}'.encode()).hexdigest()[:12]}"
 
