@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from agents.models import Incident, Project, User
+from checkpoints.models import Checkpoint
 from tests import builders
 from tests.browser.conftest import Open
 from tests.browser.seeing import LOOKS, fits, is_live, picture
@@ -28,9 +29,9 @@ def keeper(project: Project, transactional_db: None) -> Keeper:
     intent = {"kind": "effect", "name": "issue_refund", "act": 1, "key": "refund:4711", "at": wire.now()}
     intent["input"] = {"order": 4711}
     said = {"external": True, "act": 1, "key": "refund:4711", "output": "re_7Q2c, accepted by payments"}
-    refund = builders.action("issue_refund", at=wire.now(), input={"order": 4711, "amount": 4000}, **said)
     others = [builders.action("search", at=wire.now(), input={"q": f"order {n}"}) for n in range(4700, 4711)]
-    wire.post_events(intent, refund, *others)
+    refund = builders.action("issue_refund", at=wire.now(), input={"order": 4711, "amount": 4000}, **said)
+    wire.post_events(intent, *others, refund)
     memory["rates"]["amount_scale"] = 10
     keeper.take(memory, states.workspace(), label="after order 4711", **good)
     keeper.take(states.memory(5) | {"rates": memory["rates"]}, states.workspace_now(), label="tidied", **good)
@@ -81,3 +82,52 @@ def test_the_pages_fit(browse: Open, alice: User, keeper: Keeper, width: int, th
     expect(page.locator("#reported")).to_be_visible()
     fits(page)
     picture(page, f"wrong-incident-{width}-{theme}-full")
+
+
+def test_since_when_and_where_it_began(browse: Open, alice: User, keeper: Keeper) -> None:
+    """A value says since which checkpoint, a check says where it began to fail: both lead to the report."""
+    page = browse(alice)
+    first, newest = Checkpoint.objects.order_by("at")[0], Checkpoint.objects.order_by("-at")[0]
+    page.goto(f"/p/main/checkpoints/{first.pk}..{newest.pk}/")
+    is_live(page)
+    row = page.locator(".diff-row", has_text="amount_scale")
+    row.hover()
+    row.get_by_role("link", name="Since when?").click()
+    since = row.locator(".since")
+    expect(since).to_contain_text("after order 4711")
+    expect(since).to_contain_text("issue_refund")
+    fits(page)
+    picture(page, "since-1440-full")
+    since.get_by_role("link", name="Wrong since here").click()
+    expect(page.locator("#wrong-dialog")).to_contain_text("Calls 2 checkpoints bad")
+    page.goto(f"{PAGE}checkpoints/")
+    page.get_by_role("link", name="Where did it begin?").click()
+    page.locator("#path").fill("rates.amount_scale")
+    page.locator("#value").fill("100")
+    page.get_by_role("button", name="Find the first that fails").click()
+    expect(page.locator("#found")).to_contain_text("First that fails: after order 4711")
+    page.locator("#found").get_by_role("link", name="Wrong since here").click()
+    expect(page.locator("#wrong-dialog")).to_contain_text("Calls 2 checkpoints bad")
+    fits(page)
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_what_is_found_fits(browse: Open, alice: User, keeper: Keeper, width: int, theme: str) -> None:
+    """A value's history, a check and what it found, or did not find, for every eye."""
+    page = browse(alice, width=width, theme=theme)
+    first, newest = Checkpoint.objects.order_by("at")[0], Checkpoint.objects.order_by("-at")[0]
+    page.goto(f"/p/main/checkpoints/{first.pk}..{newest.pk}/")
+    page.locator(".diff-row", has_text="amount_scale").hover()
+    page.locator(".diff-row", has_text="amount_scale").get_by_role("link", name="Since when?").click()
+    expect(page.locator(".since")).to_be_visible()
+    page.locator(".file-do .since-ask").first.click()
+    expect(page.locator(".file-do .since")).to_be_visible()
+    fits(page)
+    picture(page, f"since-{width}-{theme}-full")
+    for name, query in (
+        ("found", "path=rates.amount_scale&op=equals&value=100"),
+        ("none", "path=x&op=exists"),
+    ):
+        page.goto(f"{PAGE}bisect/?{query}")
+        fits(page)
+        picture(page, f"bisect-{name}-{width}-{theme}-full")
