@@ -66,6 +66,14 @@ def merged_for_wire(instance: Instance, now: dt.datetime) -> dict[str, Any]:
     }
 
 
+def spent(instance: Instance, limits: budget.Budget, now: dt.datetime) -> str:
+    """Why the budget is spent, in the words of the SDK; nothing while it is not."""
+    at = now.timestamp()
+    account = budget.merged(_merged(instance, now), (), _others(instance, at))
+    limit = budget.spent(account, limits, at)
+    return budget.sentence(limit, account, limits, at) if limit else ""
+
+
 def on_probation(instance: Instance) -> bool:
     return bool(instance.account.get("wire", {}).get("probation"))
 

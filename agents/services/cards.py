@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.models import Agent, Cause, Incident, Outbox
+from agents.models import Agent, Cause, Incident, IncidentState, Outbox, PauseState
 
 CAUSES: dict[str, str] = {
     Cause.BUDGET: "its failure budget is spent",
@@ -67,7 +67,18 @@ def body(row: Outbox) -> str:
     )
 
 
+def is_over(row: Outbox) -> bool:
+    """It was decided before this could be sent: whoever reads it late is not asked for anything."""
+    if row.incident is None or row.about == Outbox.About.CLOSED:
+        return False
+    over = (IncidentState.APPLIED, IncidentState.CLOSED)
+    decided = over if row.about == Outbox.About.AGAIN else (*over, IncidentState.DECIDED)
+    return row.incident.state in decided
+
+
 def _next(row: Outbox) -> str:
+    if is_over(row):
+        return "It was decided before this was sent: nothing is asked of you."
     asks = row.incident is not None and row.incident.cause == Cause.EFFECT
     return ASKS if asks and row.about == Outbox.About.OPENED else NEXT.get(row.about, "")
 
@@ -97,9 +108,11 @@ def headline(row: Outbox) -> str:
     verb = VERBS.get(Cause(incident.cause), "is paused")
     if row.about == Outbox.About.CLOSED:
         verb = "is answered" if incident.cause == Cause.EFFECT else "is back"
-    who = incident.agent.name
-    if row.about == Outbox.About.JOINED and (more := len(others(incident))):
-        who, verb = f"{who} and {more} more", verb.replace("is ", "are ")
+    elif is_over(row):
+        verb = "needed a decision, and has it"
+    who, *more = held(incident)
+    if row.about == Outbox.About.JOINED and more:
+        who, verb = f"{who} and {len(more)} more", verb.replace("is ", "are ")
     return plain(f"{who} {verb}: {what(incident)}", 300)
 
 
@@ -119,6 +132,14 @@ def others(incident: Incident) -> list[str]:
     part = incident.instances.through.objects.filter(incident=incident).order_by("-pk")
     names = part.exclude(instance__agent_id=incident.agent_id).values_list("instance__agent__name", flat=True)
     return list(dict.fromkeys(names))[:50]
+
+
+def held(incident: Incident) -> list[str]:
+    """The names of the agents that wait for the decision; all of them where nothing waits."""
+    names = [incident.agent.name, *others(incident)]
+    waiting = incident.pauses.filter(state__in=(PauseState.PAUSING, PauseState.PAUSED))
+    still = set(waiting.values_list("instance__agent__name", flat=True))
+    return [name for name in names if name in still] or names
 
 
 def link(incident: Incident) -> str:

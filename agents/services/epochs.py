@@ -15,9 +15,12 @@ import uuid
 from collections.abc import Iterable
 from functools import cache
 
+import msgspec
+
 from agents.models import Agent, Entry, Instance, Kind, Run, RunState
 from agents.services import entries, incidents, rows
-from agents.services.lines import Event
+from agents.services.lines import Event, Hex32, Time
+from agents.services.snapshots import text
 
 ENDS = {"finished": RunState.FINISHED, "failed": RunState.FAILED}
 
@@ -92,7 +95,7 @@ def end(instance: Instance, run: Run, events: Iterable[tuple[Event, dt.datetime]
         if event.name in ENDS:
             _ended(instance, run.pk, ENDS[event.name], at)
         elif event.name == "vanished" and event.run is not None:
-            _vanished(instance, event, at, now)
+            bury(instance, Vanished(event.run, None, event.counted, event.doing, event.title), at, now)
 
 
 def _ended(instance: Instance, run_id: uuid.UUID, state: RunState, at: dt.datetime) -> None:
@@ -104,13 +107,22 @@ def _ended(instance: Instance, run_id: uuid.UUID, state: RunState, at: dt.dateti
         instance.live, instance.gone_since = False, at
 
 
-def _vanished(instance: Instance, event: Event, at: dt.datetime, now: dt.datetime) -> None:
+class Vanished(msgspec.Struct, frozen=True):
+    """What a machine says of a run that ended there without a word."""
+
+    run: Hex32
+    at: Time | None = None
+    counted: bool = False
+    doing: str | None = None
+    title: str | None = None
+
+
+def bury(instance: Instance, said: Vanished, at: dt.datetime, now: dt.datetime) -> None:
     """The agent's machine found a run that ended without a word. A crash counts once, whoever saw it."""
-    assert event.run is not None
-    _ended(instance, uuid.UUID(event.run), RunState.VANISHED, at)
-    crash = f"crash-{event.run}"
+    _ended(instance, uuid.UUID(said.run), RunState.VANISHED, at)
+    crash = f"crash-{said.run}"
     known = Entry.objects.filter(agent_id=instance.agent_id, kind=Kind.FAILURE, ref=crash)
-    if not event.counted or known.exclude(kind=Kind.ACTION).exists():
+    if not said.counted or known.exclude(kind=Kind.ACTION).exists():
         return
     entries.write(
         project_id=instance.agent.project_id,
@@ -118,11 +130,11 @@ def _vanished(instance: Instance, event: Event, at: dt.datetime, now: dt.datetim
         instance_id=instance.pk,
         at=at,
         kind=Kind.FAILURE,
-        name=event.doing or "run",
+        name=text(said.doing, 200) or "run",
         outcome="crash",
-        title=event.title or "the process died",
+        title=text(said.title, 500) or "the process died",
         ref=crash,
-        body={"counted": True, "run": event.run},
+        body={"counted": True, "run": said.run},
         now=now,
     )
     incidents.failure_counted(instance.agent_id, now)

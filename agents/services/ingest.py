@@ -235,8 +235,10 @@ def _take_state(instance: Instance, header: Header, offset: float, answer: Answe
     """The newest writer's snapshot, and the news for whoever looks at this agent."""
     changed, standing = answer.stored > 0, False
     if epochs.is_newest(instance, header.epoch):
-        beats.heard(instance.pk, now)
-        if (state := _state(header)) is not None:
+        state = _state(header)
+        if state is None or state.living:
+            beats.heard(instance.pk, now)
+        if state is not None:
             result = pauses.take_snapshot(
                 agent=instance.agent,
                 instance=instance,

@@ -16,6 +16,7 @@ from agents.models import (
     Incident,
     Instance,
     Kind,
+    PauseState,
     Run,
     Status,
 )
@@ -55,6 +56,7 @@ def not_taken_up(now: dt.datetime) -> int:
         paged_again_at=None,
         ordered_at__lt=now - TAKEN_UP_WITHIN,
         decision__isnull=False,
+        pause__state=PauseState.DECIDED,
     ).select_related("decision__incident__agent", "instance")
     count = 0
     for command in late.order_by("ordered_at")[:200]:
@@ -82,7 +84,7 @@ def _missed(agent: Agent, now: dt.datetime) -> bool:
     _entry(agent, instance, Kind.FAILURE, "start", "silence", title, id, now)
     waiting = Incident.objects.filter(agent=agent, cause=Cause.MISSED, state__in=incidents.UNDECIDED).first()
     if waiting is None:
-        incidents.open_or_join(
+        waiting = incidents.open_or_join(
             agent=agent,
             instances=[instance],
             cause=Cause.MISSED,
@@ -92,8 +94,17 @@ def _missed(agent: Agent, now: dt.datetime) -> bool:
         )
     else:
         incidents.bump(waiting.pk)
+    _hold_if_spent(agent, instance, waiting, now)
     announce.changed_agent(agent.pk, agent.project_id)
     return True
+
+
+def _hold_if_spent(agent: Agent, instance: Instance, incident: Incident, now: dt.datetime) -> None:
+    """Its next start would be refused for what it missed: better that a human knows, and decides, before."""
+    limits = budget.Budget(max_consecutive=agent.max_consecutive, max_hourly=agent.max_hourly)
+    why = accounts.spent(instance, limits, now)
+    if why and pauses.holding(instance) is None:
+        pauses.hold_absent(instance, incident, why, now)
 
 
 def _close_missed(now: dt.datetime) -> None:

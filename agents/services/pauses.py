@@ -166,6 +166,21 @@ def hold(instance: Instance, incident: Incident, cause: str, now: dt.datetime) -
     return pause
 
 
+def hold_absent(instance: Instance, incident: Incident, cause: str, now: dt.datetime) -> None:
+    """A pause by the budget of an instance, locked, that does not live: its next start meets it."""
+    Pause.objects.create(
+        incident=incident,
+        instance=instance,
+        state=PauseState.PAUSED,
+        owner=Owner.BUDGET,
+        cause=cause,
+        at=now,
+    )
+    show(instance, Status.PAUSED, now)
+    refresh_agent(instance.agent_id, now)
+    incidents.bump(incident.pk)
+
+
 def refresh_agent(agent_id: int, now: dt.datetime) -> bool:
     """An agent's status is the highest of its instances'."""
     found = set(Instance.objects.filter(agent_id=agent_id).values_list("status", flat=True))
@@ -325,6 +340,8 @@ def _status(instance: Instance, state: State, held: Pause | None) -> str:
     """What is shown: a pause that the server holds, or a blockage it sees, stands above the agent's word."""
     if instance.restoring_since is not None or state.status == "restoring":
         return Status.RESTORING
+    if not state.living and instance.status == Status.SILENT:
+        return Status.SILENT
     if held is None:
         still = instance.status == Status.BLOCKED and instance.blocked_since and state.status != "idle"
         return Status.BLOCKED if still else state.status
@@ -340,7 +357,7 @@ def _note(instance: Instance, state: State, held: Pause | None, now: dt.datetime
     instance.reported = state.status
     if moved:
         instance.status, instance.status_since = status, corrected(state.since, offset_s, now)
-    if instance.live:
+    if instance.live and state.living:
         instance.gone_since = None
     instance.doing = text(state.doing, 200)
     instance.doing_since = corrected(state.doing_since, offset_s, now) if state.doing else None

@@ -65,6 +65,7 @@ class Registration(msgspec.Struct, frozen=True):
     shared_workspace: bool = False
     beat: bool = True
     budget: Limits = Limits()
+    vanished: epochs.Vanished | None = None
 
 
 def register(*, project_id: int, said: Registration, now: dt.datetime) -> dict[str, Any]:
@@ -76,6 +77,9 @@ def register(*, project_id: int, said: Registration, now: dt.datetime) -> dict[s
         known = Run.objects.filter(pk=uuid.UUID(said.run)).first()
         if known is not None and known.instance_id != instance.pk:
             raise epochs.NotFound
+        if said.vanished is not None and not epochs.is_fenced(instance, said.epoch):
+            at = snapshots.corrected(said.vanished.at, now.timestamp() - said.sent_at, now)
+            epochs.bury(instance, said.vanished, at, now)
         _take_state(instance, said, now)
         held = pauses.holding(instance)
         if known is not None and known.epoch is not None:

@@ -21,7 +21,7 @@ def settle(command: Command, now: dt.datetime) -> bool:
         return False
     Command.objects.filter(pk=command.pk, state__in=OPEN).update(state=Command.State.DONE, done_at=now)
     void = command.state == Command.State.WITHDRAWN
-    if void or command.pause_id is None or command.kind == Command.Kind.PAUSE:
+    if void or command.pause_id is None or command.kind == Command.Kind.PAUSE or _is_outdated(command):
         return False
     state = PauseState.STOPPED if command.kind == Command.Kind.STOP else PauseState.LIFTED
     decided = Pause.objects.filter(pk=command.pause_id, state=PauseState.DECIDED)
@@ -31,6 +31,12 @@ def settle(command: Command, now: dt.datetime) -> bool:
     incident_id = Pause.objects.values_list("incident_id", flat=True).get(pk=command.pause_id)
     incidents.settle(incident_id, now)
     return True
+
+
+def _is_outdated(command: Command) -> bool:
+    """The pause waits for a newer command: an agent that was stopped says so until it hears of its start."""
+    newer = Command.objects.filter(pause=command.pause, version__gt=command.version, state__in=OPEN)
+    return newer.exclude(kind=Command.Kind.PAUSE).exists()
 
 
 def is_unproven(command: Command) -> bool:

@@ -53,7 +53,10 @@ class SettledSaid(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
+    """`living` is false where another program sends what a dead process left."""
+
     status: Said
+    living: bool = True
     since: float | None = None
     doing: Line | None = None
     doing_since: float | None = None

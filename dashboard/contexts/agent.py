@@ -78,7 +78,7 @@ def head(agent: Agent, actor: Actor, now: datetime) -> dict[str, Any]:
 def step(agent: Agent, actor: Actor, incident: Incident | None) -> Step:
     """Decide what waits; else start what was stopped; else pause."""
     args = [agent.project.name, agent.name]
-    if incident and incident.state in UNDECIDED:
+    if incident and incident.state in UNDECIDED and agent.status != Status.STOPPED:
         word = "Decide" if access.can(actor, "decide", agent) else "See"
         return Step(
             f"{word} incident {incident.pk}",

@@ -54,6 +54,8 @@ PAUSE_REASONS = [
     ("drill", "Drill"),
 ]
 HOLDING = (*WAITING, PauseState.DECIDED, PauseState.STOPPED)
+UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+STOPPABLE = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
 ITSELF = {
     Cause.SILENCE: "It closes by itself when the agent is heard again, and says so.",
     Cause.MISSED: "It closes by itself when the agent starts, and says so.",
@@ -114,6 +116,7 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "guidance_label": f"Tell {_each(agents, incident)} something, optional",
         "resume_title": f"Resume {_named(agents, incident)}",
         "stop_title": f"Stop {_named(agents, incident)}",
+        "may_stop": incident.state in UNDECIDED and incident.cause in STOPPABLE,
         "pause_again": _pause_again(held, instances),
         "ends_by_itself": ITSELF.get(Cause(incident.cause), "Nothing waits for a decision."),
     }

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from agents import access
 from agents.models import AlertTarget, Attempt, AuditEntry, Incident, Outbox, Project, User
-from agents.services import alerts, cards, sending, targets
+from agents.services import alerts, cards, decisions, sending, targets
 from tests.domain import cast, receivers
 from tests.domain.cast import NOW, SECOND
 from tests.domain.receivers import Hook, Mailbox
@@ -359,6 +359,39 @@ def test_agents_that_join_are_told_of_once_a_minute(
     cast.spends_its_budget(late, failure=cast.fails(late), now=NOW + 150 * SECOND)
     clock.now = NOW + 150 * SECOND
     assert sending.send_due(clock) == 1 and len(mailbox.messages) == 3
+
+
+def test_an_alert_that_comes_late_asks_for_nothing(
+    project: Project, operating: access.Actor, alice: User, mailbox: Mailbox, clock: Clock
+) -> None:
+    """What was decided before its alert could go out is told, and nobody is sent to decide it."""
+    mail_target(operating)
+    pause = cast.spends_its_budget(cast.worker(project))
+    said = {"incident_id": pause.incident_id, "version": 1, "reason": "fixed", "now": NOW}
+    decisions.decide(actor=cast.actor(alice, project), verb="resume", **said)  # type: ignore[arg-type]
+    assert sending.send_due(clock) == 1
+    text = str(mailbox.messages[-1].get_payload(decode=True), "utf-8")
+    assert "refund-desk needed a decision, and has it" in text and "nothing is asked of you" in text
+    assert "decide." not in text
+
+
+def test_who_was_decided_about_is_not_named_as_waiting(
+    project: Project, operating: access.Actor, alice: User, mailbox: Mailbox, clock: Clock
+) -> None:
+    """Of a shared incident the message names those that wait when it goes out."""
+    mail_target(operating)
+    workers = [cast.worker(project, name) for name in ("first", "second", "third")]
+    cast.spends_its_budget(workers[0], failure=cast.fails(workers[0]))
+    sending.send_due(clock)
+    for worker in workers[1:]:
+        cast.spends_its_budget(worker, failure=cast.fails(worker))
+    incident = cast.only_incident()
+    said = {"incident_id": incident.pk, "version": incident.version, "reason": "x", "now": NOW}
+    who = cast.actor(alice, project)
+    decisions.decide(actor=who, verb="stop", agents=["first"], **said)  # type: ignore[arg-type]
+    clock.now = NOW + 61 * SECOND
+    assert sending.send_due(clock) == 1
+    assert "third and 1 more are paused" in str(mailbox.messages[-1].get_payload(decode=True), "utf-8")
 
 
 def test_who_joins_before_the_first_alert_is_in_it(

@@ -161,6 +161,21 @@ def test_what_a_run_took_up_is_not_withdrawn(project: Project, alice: User) -> N
     assert withdraw(alice, cast.only_incident()).name == "taken_up" and Pause.objects.get().state == "lifted"
 
 
+def test_a_stop_said_again_at_a_refused_start_undoes_no_start(project: Project, alice: User) -> None:
+    """A stopped agent says so at every start; the order to start again waits for it all the same."""
+    instance = cast.worker(project)
+    pause = cast.spends_its_budget(instance)
+    Instance.objects.update(live=False, gone_since=NOW)
+    decide(alice, cast.only_incident(), verb="stop")
+    stop = cast.settled(pause, "stop")
+    cast.says(instance, "stopped", pause=cast.pause_said(pause.pk, stopped=True), settled=stop)
+    who = cast.actor(alice, project)
+    assert decisions.start(actor=who, agent=instance.agent, reason="try", now=NOW).name == "decided"
+    cast.says(instance, "stopped", pause=cast.pause_said(pause.pk, stopped=True), settled=stop)
+    assert Pause.objects.get().state == "decided"
+    assert [command["kind"] for command in commands.waiting(instance, 0)][-1:] == ["start"]
+
+
 def test_a_withdrawal_names_the_version_it_was_shown(project: Project, alice: User) -> None:
     """An old page withdraws nothing; a second withdrawal finds nothing."""
     cast.spends_its_budget(cast.worker(project))

@@ -16,12 +16,13 @@ from agents.models import (
     Incident,
     Instance,
     Outbox,
+    Pause,
     Presence,
     Project,
     Run,
     User,
 )
-from agents.services import accounts, blockages, decisions, watchdog
+from agents.services import accounts, blockages, decisions, pauses, watchdog
 from sickbay import budget
 from tests.domain import cast
 from tests.domain.cast import MINUTE, NOW, SECOND
@@ -176,6 +177,20 @@ def test_a_missed_start_is_noticed_once(project: Project) -> None:
     assert cast.only_incident().cause == "missed" and failures_of("silence") == 1
 
 
+def test_missed_starts_that_spend_the_budget_are_decided_before_the_next(project: Project) -> None:
+    """Three missed starts pause the job: it is shown so, and one incident asks, not the next start."""
+    agent = cast.make_agent(project, every_s=60.0, grace_s=1.0, due_at=NOW)
+    instance = cast.make_instance(agent, live=False)
+    for turn in range(3):
+        assert watchdog.look(NOW + turn * MINUTE + 10 * SECOND).missed == 1
+    agent.refresh_from_db()
+    (pause,) = Pause.objects.all()
+    assert (agent.status, pause.state, pause.owner) == ("paused", "paused", "budget")
+    assert pause.cause == "3 failures in a row, the limit is 3"
+    assert cast.only_incident().cause == "missed" and pauses.holding(instance) == pause
+    assert watchdog.look(NOW + 10 * MINUTE).missed == 0
+
+
 def test_a_missed_start_closes_when_it_comes(project: Project) -> None:
     """The next run of the job closes the incident, which says so."""
     agent = cast.make_agent(project, every_s=60.0, grace_s=1.0, due_at=NOW)
@@ -192,6 +207,22 @@ def test_a_held_job_misses_nothing(project: Project, status: str) -> None:
     agent = cast.make_agent(project, every_s=60.0, due_at=NOW, status=status)
     cast.make_instance(agent, live=False, status=status)
     assert watchdog.look(NOW + 10 * MINUTE).missed == 0
+
+
+def test_a_stop_of_the_dead_is_nobodys_to_take_up(project: Project, alice: User) -> None:
+    """It is true at once, so nobody is paged for it ten minutes later."""
+    instance = cast.worker(project)
+    pause = cast.spends_its_budget(instance)
+    Instance.objects.update(live=False, gone_since=NOW)
+    decisions.decide(
+        actor=cast.actor(alice, project),
+        incident_id=pause.incident_id,
+        verb="stop",
+        version=1,
+        reason="x",
+        now=NOW,
+    )
+    assert watchdog.look(NOW + 11 * MINUTE).not_taken_up == 0
 
 
 def blocked_worker(project: Project, name: str, attempts: int = 20) -> Instance:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 
 import pytest
 from django.utils import timezone
 
-from agents.models import Agent, Entry, Incident, Instance, Project, Run, User
+from agents.models import Agent, Entry, Heartbeat, Incident, Instance, Project, Run, User
 from tests.builders import Wire, action, make_project, make_token, order_pause, pause, state
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,34 @@ def test_refused_starts_are_one_folded_entry(wire: Wire, alice: User, project: P
     assert entry.title == "refused to start 3 times"
     assert Instance.objects.get().refused_starts == 3
     assert Incident.objects.get().version == version
+
+
+def test_a_refused_start_tells_of_the_crash_that_led_to_it(wire: Wire) -> None:
+    """The run before is over, and its crash stands among the failures once, over many starts."""
+    fresh = Wire(wire.token)
+    told = {
+        "run": wire.run,
+        "counted": True,
+        "doing": "pay",
+        "title": "the process vanished; pay was in flight",
+    }
+    for _ in range(2):
+        answer = fresh.register(epoch=1, state=state("paused", pause=pause()), vanished=told).json()
+    assert answer["epoch"] is None and Run.objects.get(pk=wire.run).state == "vanished"
+    crash = Entry.objects.get(kind="failure", outcome="crash")
+    assert (crash.name, crash.ref) == ("pay", f"crash-{wire.run}")
+    assert Instance.objects.get().live is False
+
+
+def test_what_a_dead_process_left_is_no_sign_of_life(wire: Wire) -> None:
+    """Another program may send it; the agent stays as silent as it is."""
+    then = timezone.now() - dt.timedelta(minutes=5)
+    Heartbeat.objects.update(last_seen=then)
+    Instance.objects.update(status="silent", gone_since=then)
+    assert wire.post_events(action(), state=state("idle", living=False)).status_code == 200
+    assert Heartbeat.objects.get().last_seen == then
+    found = Instance.objects.get()
+    assert (found.status, found.gone_since) == ("silent", then)
 
 
 def test_waiting_for_a_decision_is_no_refused_start(wire: Wire, alice: User, project: Project) -> None:

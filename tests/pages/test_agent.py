@@ -115,8 +115,9 @@ def test_a_viewer_is_told_what_it_takes(agent: Agent, bob: User) -> None:
     assert "Needs the role responder to pause" in html and "pause-dialog" not in html
 
 
-def test_a_stopped_agent_offers_its_start(agent: Agent, alice: User) -> None:
-    """Stopped is a state: the next step starts it again, on probation."""
+@pytest.mark.parametrize("others_wait", [False, True])
+def test_a_stopped_agent_offers_its_start(agent: Agent, alice: User, others_wait: bool) -> None:
+    """Stopped is a state: the next step starts it again, also while others of its incident wait."""
     client = signed_in(alice)
     client.post(PAGE + "pause/", {"reason": "looks wrong"})
     incident = Incident.objects.get()
@@ -126,7 +127,7 @@ def test_a_stopped_agent_offers_its_start(agent: Agent, alice: User) -> None:
     Pause.objects.update(state=PauseState.STOPPED)
     Instance.objects.update(status=Status.STOPPED)
     Agent.objects.update(status=Status.STOPPED)
-    Incident.objects.update(state="closed")
+    Incident.objects.update(state="open" if others_wait else "closed")
     assert "Start again" in client.get(PAGE).content.decode()
     client.post(PAGE + "start/", {"reason": "fixed"})
     assert AuditEntry.objects.filter(verb="start").exists()

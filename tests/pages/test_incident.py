@@ -249,6 +249,7 @@ def test_a_silent_agent_has_nothing_to_decide(signed_in: Client, project: Projec
     incident = Incident.objects.get(cause="silence")
     page = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
     assert "It closes by itself when the agent is heard again" in page and "Pause ledger-sync" in page
+    assert "Stop ledger-sync" in page
 
 
 def test_it_says_what_changed_since_last_known_good(signed_in: Client, project: Project) -> None:

@@ -215,6 +215,7 @@ class Link:
             "epoch": state.data.epoch,
             "state": self._fresh_state(),
             "wants": self._wants or "wait",
+            "vanished": state.data.obituary(),
         }
         answer = self._wire.register(body)
         self.epoch = answer.epoch

@@ -62,6 +62,7 @@ def obituary(run: str, in_flight: str | None, counted: bool, at: float) -> dict[
         "at": at,
         "run": run,
         "in_flight": in_flight is not None,
+        "doing": in_flight,
         "counted": counted,
         "title": f"the process vanished; {how}",
     }

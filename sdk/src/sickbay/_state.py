@@ -78,6 +78,11 @@ class State:
     restoring: dict[str, Any] | None = None
     rolled_back: dict[str, Any] | None = None
 
+    def obituary(self) -> dict[str, Any] | None:
+        """The line of a run that vanished; a start that is refused has no timeline to write it to."""
+        lines = self.buried["lines"] if self.buried else []
+        return next((line for line in lines if line.get("name") == "vanished"), None)
+
 
 class StateFile:
     """The state in memory (`data`) and its two files. Saving is safe among threads."""

@@ -130,6 +130,7 @@ def _snapshot(home: Home) -> dict[str, Any]:
     status = "idle" if data.pause is None else "stopped" if data.pause.stopped else "paused"
     return {
         "status": status,
+        "living": False,
         "since": home.clock.wall() if data.pause is None else data.pause.at,
         "doing": None,
         "doing_since": None,
