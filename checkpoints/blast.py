@@ -6,15 +6,16 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from agents.models import Effect, Entry, Incident, Instance, Kind
+from agents.models import Agent, Effect, Entry, Incident, Instance, Kind
 from checkpoints import queries
 from checkpoints.models import Checkpoint, HandEdits, Rollback, Standing
 
 MOST_COUNTED = 10_000
 MOST_LISTED = 200
 DAMAGE = "verify"
+SLACK = dt.timedelta(seconds=2)
 NAMES = {"code": "code version", "sdk": "SDK", "model": "model", "tools": "set of tools"}
 
 
@@ -40,6 +41,7 @@ class Blast:
     """`entries` and `actions` stop counting at MOST_COUNTED; `effects` is the worklist, oldest first."""
 
     checkpoint: Checkpoint
+    newest: Checkpoint | None
     lost: list[Checkpoint]
     entries: int
     actions: int
@@ -82,6 +84,7 @@ def of(checkpoint: Checkpoint) -> Blast:
     is_undo, newest = queries.undoes(checkpoint), queries.newest(checkpoint.agent_id, instance_id)
     return Blast(
         checkpoint=checkpoint,
+        newest=newest,
         lost=list(later[:MOST_LISTED]),
         entries=entries[:MOST_COUNTED].count(),
         actions=entries.filter(kind=Kind.ACTION)[:MOST_COUNTED].count(),
@@ -116,28 +119,45 @@ def effects_of(instance_ids: list[int], since: dt.datetime, until: dt.datetime |
     found = Effect.objects.filter(instance_id__in=instance_ids, begun_at__gt=since)
     if until is not None:
         found = found.filter(begun_at__lte=until)
-    return found.select_related("instance__agent").order_by("begun_at", "pk")
+    return found.select_related("instance__agent", "command").order_by("begun_at", "pk")
 
 
-def worklist_of_rollback(rollback: Rollback) -> list[Effect]:
+def effects_of_rollback(rollback: Rollback) -> QuerySet[Effect]:
     """The effects between the checkpoint and the rollback."""
     at = Checkpoint.objects.filter(pk=rollback.checkpoint).values_list("at", flat=True).first()
     if at is None:
-        return []
-    until = rollback.began_at or rollback.ended_at
-    return list(effects_of([rollback.instance_id], at, until)[:MOST_LISTED])
+        return Effect.objects.none()
+    return effects_of([rollback.instance_id], at, rollback.began_at or rollback.ended_at)
+
+
+def worklist_of_rollback(rollback: Rollback) -> list[Effect]:
+    return list(effects_of_rollback(rollback)[:MOST_LISTED])
+
+
+def effects_of_incident(incident: Incident) -> QuerySet[Effect]:
+    """The effects of its agents since the last known good one of each.
+
+    Where there is none: since the first failure, with whatever ended in it. Questions do not grow with the
+    number of agents.
+    """
+    first = queries.first_failure_at(incident, incident.agent_id)
+    good = Checkpoint.objects.filter(agent_id=OuterRef("pk"), standing=Standing.GOOD, at__lt=first)
+    concerned = Instance.objects.filter(incidents=incident).values("agent_id")
+    agents = Agent.objects.filter(Q(pk=incident.agent_id) | Q(pk__in=concerned)).annotate(
+        good=Subquery(good.order_by("-at", "-id").values("at")[:1])
+    )
+    theirs = Q(pk__in=[])
+    for pk, at in agents.values_list("pk", "good"):
+        since = Q(begun_at__gt=at) if at else Q(begun_at__gt=first) | Q(ended_at__gte=first - SLACK)
+        theirs |= Q(instance__agent_id=pk) & since
+    found = Effect.objects.filter(theirs).select_related("instance__agent", "command")
+    if incident.closed_at is not None:
+        found = found.filter(begun_at__lte=incident.closed_at)
+    return found.order_by("begun_at", "pk")
 
 
 def worklist_of_incident(incident: Incident) -> list[Effect]:
-    """The effects of its agents since the last known good one, or since their first failure."""
-    found: dict[str, Effect] = {}
-    until = incident.closed_at
-    for agent_id in sorted({incident.agent_id, *incident.instances.values_list("agent_id", flat=True)}):
-        good = queries.last_known_good_of(incident, agent_id)
-        since = good.at if good is not None else queries.first_failure_at(incident, agent_id)
-        mine = list(Instance.objects.filter(agent_id=agent_id).values_list("pk", flat=True))
-        found |= {effect.pk: effect for effect in effects_of(mine, since, until)[:MOST_LISTED]}
-    return sorted(found.values(), key=lambda effect: (effect.begun_at, effect.pk))[:MOST_LISTED]
+    return list(effects_of_incident(incident)[:MOST_LISTED])
 
 
 def worklist_since(agent_id: int, instance_id: int | None, since: dt.datetime) -> list[Effect]:

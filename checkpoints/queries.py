@@ -201,6 +201,12 @@ def rollback(project_id: int, id: uuid.UUID) -> Rollback | None:
     return rollbacks().filter(project_id=project_id, pk=id).first()
 
 
+def last_verified(instance_id: int, *, since: dt.datetime) -> Rollback | None:
+    """The newest rollback of this instance that was proven since then."""
+    found = rollbacks().filter(instance_id=instance_id, state=Rollback.State.VERIFIED, ended_at__gt=since)
+    return found.order_by("-ended_at").first()
+
+
 def rollbacks_of(
     agent_id: int, *, before: Key | None = None, limit: int = 50, incident_id: int | None = None
 ) -> list[Rollback]:

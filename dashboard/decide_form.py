@@ -9,7 +9,7 @@ from django import forms
 
 from checkpoints.proving import Scope
 from checkpoints.services import aiming
-from dashboard.contexts.decision import PAUSE_REASONS, REASONS
+from dashboard.contexts.decision import PAUSE_REASONS, REASONS, UNDO_REASONS
 
 SCOPES = [("", "All"), ("memory", "Memory"), ("workspace", "Workspace"), ("paths", "These files")]
 NO_REASON = {"required": "Choose a reason: whoever reads the log next wants to know why."}
@@ -89,6 +89,21 @@ class RollbackForm(DecideForm):
     def sentence(self) -> str:
         """What is wrong with it, where the page has no form to show it in."""
         return " ".join(str(error) for errors in self.errors.values() for error in errors)
+
+
+class BackForm(DecideForm):
+    """The page before a rollback: its address says where to and how much, so only the words are left."""
+
+    reason = forms.ChoiceField(
+        choices=list(dict([*REASONS["rollback"], *UNDO_REASONS]).items()), error_messages=NO_REASON
+    )
+    version = forms.IntegerField(required=False, min_value=0, max_value=2**62)
+    incident = forms.IntegerField(required=False, min_value=0, max_value=2**62)
+    even_bad = forms.BooleanField(required=False)
+
+    def wanted(self, checkpoint: uuid.UUID, scope: Scope) -> aiming.Wanted:
+        said = self.cleaned_data
+        return aiming.Wanted(checkpoint, self.why(), scope, said["even_bad"], self.seen_until())
 
 
 class WithdrawForm(DecideForm):

@@ -16,7 +16,6 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q, Query
 from agents.models import (
     Command,
     Decision,
-    Effect,
     Entry,
     Incident,
     IncidentState,
@@ -32,7 +31,6 @@ UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 HOUR = timedelta(hours=1)
 SLACK = timedelta(seconds=5)
 FAILURES_READ = 50
-EFFECTS_READ = 200
 NEWS_READ = 8
 
 
@@ -168,21 +166,6 @@ def actions_of(failed: Iterable[Entry]) -> dict[str, Entry]:
         wanted, kind=Kind.ACTION, at__gte=min(times) - HOUR, at__lte=max(times) + SLACK
     )
     return {places[a.run_id, a.seq].id: a for a in near if a.run_id and a.seq is not None}
-
-
-def effects(instance_ids: Iterable[int], since: datetime, until: datetime) -> list[Effect]:
-    """What reached the outside world between two moments, oldest first."""
-    found = Effect.objects.filter(
-        instance_id__in=list(instance_ids), begun_at__gte=since, begun_at__lte=until
-    )
-    return list(found.order_by("begun_at", "pk")[:EFFECTS_READ])
-
-
-def effects_count(instance_ids: Iterable[int], since: datetime, until: datetime) -> int:
-    found = Effect.objects.filter(
-        instance_id__in=list(instance_ids), begun_at__gte=since, begun_at__lte=until
-    )
-    return found.count()
 
 
 def last_action(agent_id: int, until: datetime) -> Entry | None:

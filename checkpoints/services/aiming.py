@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,12 +27,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the human asks for. `scope` None: all that can be put back. `even_bad`: the explicit tick."""
+    """What the human asks for. `scope` None: all that can be put back. `even_bad`: the explicit tick.
+
+    `shown_at`: when the human was shown what it means; a rollback since then makes that untrue.
+    """
 
     checkpoint: uuid.UUID | str
     reason: str
     scope: Scope | None = None
     even_bad: bool = False
+    shown_at: dt.datetime | None = None
 
 
 def of_agent(agent: Agent, instances: list[Instance], wanted: Wanted) -> list[tuple[Instance, Checkpoint]]:

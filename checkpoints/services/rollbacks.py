@@ -49,6 +49,7 @@ def order(*, actor: Actor, agent: Agent, wanted: Wanted, now: dt.datetime) -> Or
     )
     targets = aiming.of_agent(agent, instances, wanted)
     for instance, _ in targets:
+        _refuse_what_was_not_seen(instance, wanted.shown_at)
         _refuse_in_the_way(instance, even_ordered=True)
     rows, remarks = [], []
     for instance, target in targets:
@@ -138,6 +139,21 @@ def withdraw(*, actor: Actor, rollback: Rollback, reason: str, now: dt.datetime)
     announce.changed_agent(rollback.agent_id, rollback.project_id)
     _audit(actor, rollback.agent, "withdraw rollback", reason, [rollback], now)
     return "Withdrawn: no run had taken it up."
+
+
+def _refuse_what_was_not_seen(instance: Instance, shown_at: dt.datetime | None) -> None:
+    """Whoever looked at a page from before another rollback was shown the wrong losses."""
+    if shown_at is None:
+        return
+    ended = (Rollback.State.VERIFIED, Rollback.State.FAILED)
+    since = queries.rollbacks().filter(instance=instance, ended_at__gt=shown_at, state__in=ended)
+    if (row := since.order_by("-ended_at").first()) is not None:
+        done = "rolled it back" if row.state == Rollback.State.VERIFIED else "tried to roll it back"
+        raise aiming.Refused(
+            "stale",
+            f"{row.by} {done} at {row.ended_at:%H:%M:%S}, after this was shown.",
+            "Look at what is there now, then order it again.",
+        )
 
 
 def _refuse_in_the_way(instance: Instance, *, even_ordered: bool) -> None:

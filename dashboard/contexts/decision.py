@@ -53,6 +53,12 @@ PAUSE_REASONS = [
     ("costs too much", "Costs too much"),
     ("drill", "Drill"),
 ]
+UNDO_REASONS = [
+    ("rolled back by mistake", "Rolled back by mistake"),
+    ("wrong checkpoint", "Wrong checkpoint"),
+    ("made it worse", "Made it worse"),
+    ("try once more", "Try once more"),
+]
 HOLDING = (*WAITING, PauseState.DECIDED, PauseState.STOPPED)
 UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 STOPPABLE = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
@@ -83,6 +89,11 @@ class Followed:
     @property
     def refused(self) -> bool:
         return self.command is not None and self.command.state == Command.State.REFUSED
+
+    @property
+    def rollback(self) -> str:
+        """The id of the rollback that was decided, which has a page of its own."""
+        return str(self.command.payload.get("rollback", "")) if self.command else ""
 
     @property
     def waits(self) -> bool:

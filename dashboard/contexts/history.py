@@ -208,6 +208,7 @@ def _opened(agent: Agent, row: Row, actor: Actor) -> dict[str, Any]:
         "compare": row.line.compare,
         "with_good": reverse("compare_pick", args=[project]) + f"?pick={good}&pick={one.pk}" if good else "",
         "judge": reverse("checkpoint_judge", args=[project, one.pk]),
+        "roll_back": reverse("roll_back", args=[project, one.pk]),
         "pin": reverse("checkpoint_pin", args=[project, one.pk]),
         "wrong": wrong.address(project, agent.name, str(one.pk)),
         "may": access.can(actor, "decide", one),

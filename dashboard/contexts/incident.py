@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,17 +17,20 @@ from django.urls import reverse
 
 from agents import access
 from agents.access import Actor
-from agents.models import Agent, Cause, Effect, Entry, Incident, Instance, Owner
+from agents.models import Agent, Cause, Entry, Incident, Instance, Owner
 from agents.queries import budgets, incidents
 from agents.queries.budgets import Spent
 from agents.services import alerts
+from checkpoints import blast
 from dashboard import phrasing
-from dashboard.contexts import decision, effects, reported
+from dashboard.contexts import decision, reported, worklist
+from dashboard.contexts import effects as asking
 from dashboard.contexts.entries import read, seconds
-from dashboard.contexts.since_good import since_good
+from dashboard.contexts.reported import Reported
+from dashboard.contexts.since_good import SinceGood, since_good
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
+from dashboard.contexts.worklist import Worklist
 
-SLACK = timedelta(seconds=2)
 WORDS = {
     "verification": ("fail", "Fail"),
     "error": ("error", "Error"),
@@ -84,9 +87,6 @@ class Evidence:
     spent: Spent
     nth: str
     limit: str
-    effects: list[dict[str, Any]]
-    effects_more: int
-    since: str = "since the first failure"
 
     @property
     def heading(self) -> str:
@@ -100,20 +100,6 @@ class Evidence:
     @property
     def actual_prose(self) -> bool:
         return any(failure.actual_prose for failure in self.streak)
-
-    @property
-    def reached(self) -> str:
-        """How many external actions there were."""
-        count = len(self.effects) + self.effects_more
-        return f"{count} external action{'' if count == 1 else 's'} {self.since}" if count else ""
-
-    @property
-    def stays(self) -> str:
-        """What no decision takes back."""
-        count = len(self.effects) + self.effects_more
-        if not count:
-            return ""
-        return "1 external action stays done." if count == 1 else f"{count} external actions stay done."
 
     @property
     def older_words(self) -> str:
@@ -140,7 +126,8 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
     instances = concerned(incident)
     told = alerts.told(incident)
     said = reported.reports(incident)
-    found = evidence(incident, instances, now, said[0].since if said else None)
+    found, reached = evidence(incident, instances, now), effects(incident)
+    since = since_good(incident, instances, now)
     return {
         "project": project,
         "incident": incident,
@@ -153,8 +140,10 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "evidence": found,
         "reports": said,
         "last_failure": found.streak[-1] if found.streak and incident.cause != Cause.EFFECT else None,
-        **effects.asked(incident),
-        "since": since_good(incident, instances, now),
+        **asking.asked(incident),
+        "since": since,
+        "worklist": reached,
+        "reached_since": _reached_since(reached, since, said),
         "last": incidents.last_action(incident.agent_id, incident.opened_at),
         "told": told,
         "causes": causes(incident),
@@ -166,7 +155,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "topics": " ".join(topics(incident, instances)),
         "trigger": ", ".join(f"live:{topic} from:body" for topic in topics(incident, instances)),
         **decision.panel(incident, instances, actor, now),
-        "stays": found.stays,
+        "stays": reached.stays,
     }
 
 
@@ -205,34 +194,40 @@ def topics(incident: Incident, instances: list[Instance]) -> list[str]:
     return [f"incident-{incident.pk}", *(f"agent-{pk}" for pk in agents[:50])]
 
 
-def evidence(
-    incident: Incident, instances: list[Instance], now: datetime, reported_since: datetime | None = None
-) -> Evidence:
+def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Evidence:
     until = incident.decided_at or incident.closed_at or now
     ids = [instance.pk for instance in instances]
     since = incidents.account_since(ids, incident.opened_at)
     failed = incidents.failures(incident, ids, since, until)
     streak = failed[-_streak(incident.agent, failed) :]
-    shown = _failures(streak, incidents.actions_of(streak))
-    first = min([incident.opened_at, *(f.entry.at - timedelta(seconds=f.lasted) for f in shown)]) - SLACK
-    if reported_since is not None:
-        first = min(first, reported_since - timedelta(microseconds=1))
-    reached = incidents.effects(ids, first, until)
     return Evidence(
-        streak=shown,
+        streak=_failures(streak, incidents.actions_of(streak)),
         older=_failures(failed[: len(failed) - len(streak)], {}),
         spent=_spent(incident, failed, now),
         nth=_nth(incident, failed),
         limit=_limit(incident, streak),
-        effects=[effect(one) for one in reached],
-        effects_more=max(0, incidents.effects_count(ids, first, until) - len(reached)),
-        since="since it was wrong" if reported_since is not None else "since the first failure",
     )
 
 
-def effect(one: Effect) -> dict[str, Any]:
-    """What reached the outside world, in a line."""
-    return {"effect": one, "given": line_of(_json(one.input)), "state": one.get_state_display()}
+def effects(incident: Incident) -> Worklist:
+    """What reached the outside world since the last known good checkpoint, or the first failure."""
+    found = blast.effects_of_incident(incident)
+    listed = list(found[: blast.MOST_LISTED])
+    args = [incident.project.name, incident.pk]
+    return worklist.of(
+        listed,
+        len(listed) if len(listed) < blast.MOST_LISTED else found.count(),
+        back=reverse("incident", args=args),
+        csv=reverse("incident_csv", args=args),
+        json=reverse("incident_json", args=args),
+    )
+
+
+def _reached_since(found: Worklist, good: SinceGood | None, said: list[Reported]) -> str:
+    """Since when they are listed, or since when a human says it was wrong, if that is all of them."""
+    if said and all(line.effect.begun_at >= said[0].since for line in found.lines):
+        return "since it was wrong"
+    return "since last known good" if good is not None else "since the first failure"
 
 
 def link(address: str) -> str:

@@ -73,4 +73,4 @@ def withdraw_rollback(request: ProjectRequest, id: uuid.UUID) -> HttpResponse:
         )
     except aiming.Refused as refused:
         messages.error(request, refused.message)
-    return redirect("agent", request.project.name, found.agent.name)
+    return redirect("rollback", request.project.name, found.pk)

@@ -132,7 +132,7 @@ def _refunds(instance: Instance, group: FailureGroup, now: datetime) -> str:
             Effect.objects.create(
                 id=f"{run.id.hex}-{seq}", instance=instance, run_id=run.id, name="issue_refund",
                 key=f"refund:{order}", input=json.dumps({"order": order, "amount": wrong}), state="done",
-                begun_at=at - timedelta(seconds=1),
+                begun_at=at - timedelta(seconds=1), ended_at=at,
             )  # fmt: skip
     Entry.objects.bulk_create(rows)
     return rows[-1].id

@@ -66,6 +66,7 @@ class Opened:
     masked: bool
     query: str
     takes: tuple[tuple[str, UUID, str], ...]
+    is_new: bool = False
 
     @property
     def at(self) -> str:
@@ -82,6 +83,13 @@ class Opened:
     @property
     def before(self) -> str:
         return paths.file_written(self.was)
+
+    @property
+    def goes_back(self) -> str:
+        """What the roll-back page is asked for so that this file goes back; "" where it cannot be named."""
+        if self.path.decode("utf-8", "replace").encode() != self.path:
+            return ""
+        return f"?{urlencode({'scope': 'files', 'path': self.at})}"
 
     @property
     def id(self) -> str:
@@ -230,7 +238,7 @@ def _opened(pair: Pair, change: FileChange, data: dict[bytes, bytes], *, mask: b
     was = change.was if change.was is not None else change.path
     return Opened(
         change.path, was, "" if unified and unified.hunks else _why(change, data, texts), *counts, unified,
-        masked, query_of(change), tuple(_takes(pair, change, was)),
+        masked, query_of(change), tuple(_takes(pair, change, was)), change.old is None,
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def whole(pair: Pair, actor: Actor, now: datetime, start: int, wanted: str) -> d
         "crumbs": [*crumbs, ("Compare", "")],
         "older": Named(pair.old), "newer": Named(pair.new), "pickers": pickers(pair),
         "may_reveal": may_reveal(actor, pair), "history": history,
+        "roll_back": reverse("roll_back", args=[agent.project.name, pair.old.pk]),
         "same": same(pair), "is_same": pair.old.pk == pair.new.pk,
         "memory": memory(pair, start, wanted), "workspace": workspace(pair, wanted),
     }  # fmt: skip
