@@ -19,6 +19,7 @@ COMMANDS = {
     "log": "show an agent's checkpoints or timeline, newest first",
     "diff": "show what changed between two checkpoints",
     "show": "show a checkpoint, or one value or file of it",
+    "bisect": "find the first checkpoint where a check of yours fails",
     "rollback": "put an agent back to a checkpoint",
     "watch": "keep a program alive that knows nothing of Sickbay",
     "flush": "send what agents of this machine could not send",
