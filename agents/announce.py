@@ -97,16 +97,16 @@ def changed_agent(agent_id: int, project_id: int, *, standing: bool = True) -> N
 def changed_agents(agent_ids: Iterable[int], project_id: int, *, standing: bool = True) -> None:
     """The same for several at once: agents in order, then the project, so that nobody waits in a circle."""
     block = _outermost_block()
-    versions = {}
+    fresh = []
     for id in sorted(set(agent_ids)):
         if (bumped := _bumped(id, block)) is None:
-            versions[id] = _turned(TURN_AGENT, id)
+            fresh.append(id)
         else:
             bumped.standing |= standing
-    if not versions:
+    if not fresh:
         return
-    project = _turned(TURN_PROJECT, project_id)
-    for id, version in versions.items():
+    *versions, project = _turned(*((TURN_AGENT, id) for id in fresh), (TURN_PROJECT, project_id))
+    for id, version in zip(fresh, versions, strict=True):
         if version is not None and project is not None:
             said = Announcement(f"agent-{id}", version), Announcement(f"fleet-{project_id}", project)
             transaction.on_commit(_Changed(id, block, said, standing), robust=True)
@@ -114,16 +114,21 @@ def changed_agents(agent_ids: Iterable[int], project_id: int, *, standing: bool 
 
 def changed_project(project_id: int) -> None:
     """A new version of the project alone: its fleet has news that belong to no agent."""
-    version = _turned(TURN_PROJECT, project_id)
+    (version,) = _turned((TURN_PROJECT, project_id))
     if version is not None:
         announce(f"fleet-{project_id}", version)
 
 
-def _turned(statement: str, pk: int) -> int | None:
+def _turned(*turns: tuple[str, int]) -> list[int | None]:
+    """The new version of each, in one trip; None where there is no such row."""
+    found: list[int | None] = []
     with connection.cursor() as cursor:
-        cursor.execute(statement, [pk])
-        row = cursor.fetchone()
-    return row[0] if row else None
+        cursor.execute("; ".join(statement for statement, _ in turns), [pk for _, pk in turns])
+        while len(found) < len(turns):
+            row = cursor.fetchone()
+            found.append(row[0] if row else None)
+            cursor.nextset()
+    return found
 
 
 def _bumped(agent_id: int, block: object | None) -> _Changed | None:

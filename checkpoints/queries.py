@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
 from agents.models import Entry, Incident, Instance, Kind
+from agents.services.rows import Statement
 from checkpoints.models import Checkpoint, Dependencies, Report, Rollback, Standing
 
 BYTES = ("root_body", "root_base", "parent_root")
@@ -102,11 +103,15 @@ class Earlier(NamedTuple):
     newest: Checkpoint | None
 
 
-def earlier(instance: Instance, id: uuid.UUID, parent: uuid.UUID | None) -> Earlier:
-    """In one query: the checkpoint of this id, whoever's; the parent, if it is the agent's; the newest."""
-    with connection.cursor() as cursor:
-        cursor.execute(_earlier(), [[id, parent], instance.agent_id, instance.pk])
-        found = [_built(row) for row in cursor.fetchall()]
+def asking_earlier(instance: Instance, id: uuid.UUID, parent: uuid.UUID | None) -> Statement:
+    """The checkpoint of this id, whoever's; the parent, if it is the agent's; the newest."""
+    return _earlier(), [[id, parent], instance.agent_id, instance.pk]
+
+
+def earlier_in(
+    rows: list[tuple[Any, ...]], instance: Instance, id: uuid.UUID, parent: uuid.UUID | None
+) -> Earlier:
+    found = [_built(row) for row in rows]
     same = next((one for one in found if one.pk == id), None)
     mine = [one for one in found if one.agent_id == instance.agent_id]
     own = [one for one in mine if one.instance_id == instance.pk and one.pk != id]

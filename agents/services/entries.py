@@ -37,9 +37,33 @@ def write(
     now: dt.datetime,
 ) -> str:
     """One entry, in the caller's transaction; its id."""
-    id = str(uuid7(now))
-    row: list[Any] = [
-        id,
+    statement = writing(
+        project_id=project_id, agent_id=agent_id, instance_id=instance_id, at=at, kind=kind, name=name,
+        outcome=outcome, title=title, ref=ref, body=body, now=now,
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(*statement)
+    id: str = statement[1][0]
+    return id
+
+
+def writing(
+    *,
+    project_id: int,
+    agent_id: int,
+    instance_id: int | None,
+    at: dt.datetime,
+    kind: str,
+    name: str,
+    outcome: str,
+    title: str,
+    ref: str,
+    body: dict[str, Any],
+    now: dt.datetime,
+) -> tuple[str, list[Any]]:
+    """The same as a statement, for whoever writes more in one trip."""
+    return INSERT, [
+        str(uuid7(now)),
         min(at, now),
         now,
         project_id,
@@ -52,9 +76,6 @@ def write(
         text(ref, 60),
         json.dumps(body, default=str),
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT, row)
-    return id
 
 
 def uuid7(now: dt.datetime) -> uuid.UUID:

@@ -36,14 +36,15 @@ def find(project_id: int, agent: str, instance: str) -> Instance:
     return found
 
 
-def lock(project_id: int, agent: str, instance: str) -> Instance:
-    """The instance with its agent; its row is ours until the commit."""
-    row = rows.one(_locking(), [project_id, agent, instance])
-    if row is None:
+def lock(project_id: int, agent: str, instance: str, *then: rows.Statement) -> Instance:
+    """The instance with its agent; its row is ours until the commit. `then` is done once it is, or not."""
+    found, *_ = rows.several((_locking(), [project_id, agent, instance]), *then)
+    if not found:
         raise NotFound
-    found = rows.build(Instance, row[: rows.width(Instance)])
-    found.agent = rows.build(Agent, row[rows.width(Instance) :])
-    return found
+    row = found[0]
+    locked = rows.build(Instance, row[: rows.width(Instance)])
+    locked.agent = rows.build(Agent, row[rows.width(Instance) :])
+    return locked
 
 
 @cache

@@ -23,11 +23,15 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from agents import announce
 from agents.access import Actor
 from agents.models import Agent, Cause, Incident, IncidentState, Instance, Kind, Pause, PauseState, Status
-from agents.services import alerts, audit, entries
+from agents.services import alerts, audit, entries, rows
 from agents.services.snapshots import text
 
 SHARED_WITHIN = dt.timedelta(minutes=10)
 UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+CONCERNING = """
+SELECT i.id FROM agents_incident i JOIN agents_incident_instances l ON l.incident_id = i.id
+WHERE l.instance_id = %s AND i.state = ANY(%s) ORDER BY i.id
+"""
 HOLDING = (PauseState.PAUSING, PauseState.PAUSED, PauseState.DECIDED)
 BY_ITSELF = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED, Cause.EFFECT)
 
@@ -193,6 +197,11 @@ def close_by_itself(incident: Incident, sentence: str, now: dt.datetime) -> bool
 def concerning(instance: Instance) -> QuerySet[Incident]:
     """The undecided incidents that this instance is part of."""
     return Incident.objects.filter(state__in=UNDECIDED, instances=instance)
+
+
+def asking_concerning(instance: Instance) -> rows.Statement:
+    """Their keys, in order."""
+    return CONCERNING, [instance.pk, [str(state) for state in UNDECIDED]]
 
 
 def _shared(agent: Agent, cause: str, group_id: int | None, title: str, now: dt.datetime) -> Incident | None:

@@ -10,8 +10,9 @@ that is in another project is missing here: a hash alone grants nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from agents.services.rows import Statement, several
 from checkpoints import store
 from checkpoints.measuring import KINDS, Read, Shape, TooMuch, read, weighed
 from sickbay.tree import pack, record
@@ -73,21 +74,53 @@ def admit(
     project_id: int, records: list[Record], *, memory: bytes | None = None, workspace: bytes | None = None
 ) -> Admitted:
     """Checks all, stores nothing. The caller holds the project, so that what is there stays."""
+    looked = Looked.of(records, *several(*asking(project_id, records, memory, workspace)))
+    return admit_looked(project_id, records, looked, memory=memory)
+
+
+def asking(
+    project_id: int, records: list[Record], memory: bytes | None, workspace: bytes | None
+) -> tuple[Statement, Statement]:
+    """What is looked up first, for whoever has more to ask: all that is spoken of, and bases if few."""
     spoken = {*(one.name for one in records), *(one.base for one in records), memory, workspace}
-    there = store.shapes(project_id, [name for name in spoken if name])
-    arrived = _unpacked(project_id, [one for one in records if one.name not in there], there, memory)
+    names = [name for name in spoken if name]
+    return store.asking_shapes(project_id, names), store.asking_chain(project_id, _few_bases(records))
+
+
+def _few_bases(records: list[Record]) -> set[bytes]:
+    """Few enough that none of them can be too large together; those of many are measured before they come."""
+    bases = {one.base for one in records if one.base}
+    return bases if len(bases) * PLAIN_LIMIT <= MOST_PLAIN else set()
+
+
+class Looked(NamedTuple):
+    """The answers to `asking`."""
+
+    there: dict[bytes, Shape]
+    bases: dict[bytes, bytes]
+
+    @classmethod
+    def of(cls, records: list[Record], shapes: list[Any], chain: list[Any]) -> Looked:
+        there = store.shapes_in(shapes)
+        needed = {one.base for one in records if one.name not in there}
+        return cls(there, store.plains_in(_few_bases(records) & needed, chain))
+
+
+def admit_looked(
+    project_id: int, records: list[Record], looked: Looked, *, memory: bytes | None = None
+) -> Admitted:
+    there = looked.there
+    arrived = _unpacked(project_id, [one for one in records if one.name not in there], looked, memory)
     links = {link.name for one in arrived for link in one.read.links}
     known = there | store.shapes(project_id, links - there.keys() - {one.record.name for one in arrived})
     return _weighed(arrived, known, memory)
 
 
-def _unpacked(
-    project_id: int, records: list[Record], there: dict[bytes, Shape], memory: bytes | None
-) -> list[_Arrived]:
+def _unpacked(project_id: int, records: list[Record], looked: Looked, memory: bytes | None) -> list[_Arrived]:
     """Each by itself, in the order sent: a base comes before what needs it, or is there."""
-    plains = _bases(project_id, records, there)
+    plains = _bases(project_id, records, looked)
     needed = {one.base for one in records}
-    known, arrived = dict(there), []
+    known, arrived = dict(looked.there), []
     for one in records:
         base = plains.get(one.base) if one.base else None
         plain = _proven(one, base)
@@ -99,8 +132,9 @@ def _unpacked(
     return arrived
 
 
-def _bases(project_id: int, records: list[Record], there: dict[bytes, Shape]) -> dict[bytes, bytes]:
+def _bases(project_id: int, records: list[Record], looked: Looked) -> dict[bytes, bytes]:
     """The stored bases, unpacked."""
+    there = looked.there
     earlier: set[bytes] = set()
     stored: set[bytes] = set()
     absent = []
@@ -114,7 +148,7 @@ def _bases(project_id: int, records: list[Record], there: dict[bytes, Shape]) ->
         raise Missing(absent)
     if sum(there[name].plain for name in stored) > MOST_PLAIN:
         raise TooMuch(f"the bases have more than {MOST_PLAIN:,} bytes: send fewer records at once")
-    return store.fetch(project_id, stored)
+    return {**looked.bases, **store.fetch(project_id, stored - looked.bases.keys())}
 
 
 def _proven(one: Record, base: bytes | None) -> bytes:
@@ -141,8 +175,8 @@ def _rests(one: Record, plain: bytes, base: bytes | None, on: Shape | None, *, i
             body = store.packed(plain, base)
         depth, chain = on.depth + 1, on.chain + len(body)
         alike = is_root or found.kind[:1] == on.kind[:1]
-        full = store.packed(plain) if alike and on.kind[:1] == b"C" else None
-        if alike and depth <= store.DEEPEST_CHAIN and (full is None or chain < WORTH * len(full)):
+        is_chain = alike and depth <= store.DEEPEST_CHAIN
+        if is_chain and (on.kind[:1] != b"C" or chain < WORTH * store.about(plain)):
             return _Arrived(one, found, len(plain), enc, one.base, body, depth, chain)
     enc, body = store.rested(plain)
     return _Arrived(one, found, len(plain), enc, None, body, 0, 0)

@@ -17,6 +17,7 @@ from agents import announce
 from agents.access import Actor
 from agents.models import Agent, Cause, Incident, Kind
 from agents.services import audit, entries, incidents
+from agents.services.rows import Statement, several
 from agents.services.snapshots import text
 from checkpoints import queries, standing
 from checkpoints.models import Checkpoint, ProvenBy, Standing
@@ -70,8 +71,11 @@ def on_arrival(found: Checkpoint, parent: Checkpoint | None, *, is_first: bool) 
 
 def now_good(found: Checkpoint) -> None:
     """The agent's last good one, unless a newer one is."""
-    with connection.cursor() as cursor:
-        cursor.execute(NEWER_GOOD, {"id": found.pk, "at": found.at, "agent": found.agent_id})
+    several(calling_good(found))
+
+
+def calling_good(found: Checkpoint) -> Statement:
+    return NEWER_GOOD, {"id": found.pk, "at": found.at, "agent": found.agent_id}
 
 
 def find_last_good(agent_id: int) -> None:

@@ -1,7 +1,8 @@
 """Taking a checkpoint: everything of it is stored in one transaction, or nothing.
 
-    hold the project ─▶ records admitted and added ─▶ lock the instance, fence the writer ─▶ the row, with the
-    memory's root in it ─▶ standing ─▶ one entry in the timeline, announced after commit
+    lock the instance, hold the project ─▶ what was there before, fence the writer ─▶ records admitted and
+    added ─▶ standing ─▶ the row, with the memory's root in it, and one entry in the timeline, announced after
+    commit
 
 The id is the client's: the same again has the same answer. Only what is committed here can be listed; nodes
 that came in requests before wait under a lease, for an hour after the last.
@@ -17,11 +18,11 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 
 from agents import announce
 from agents.models import Instance, Kind
-from agents.services import entries, epochs, incidents, snapshots
+from agents.services import entries, epochs, incidents, rows, snapshots
 from agents.services.lines import Hex32, Time
 from checkpoints import queries, store
 from checkpoints.failpoint import failpoint
@@ -36,6 +37,7 @@ from sickbay.tree.record import Record
 LEASE = dt.timedelta(hours=1)
 MICROSECOND = dt.timedelta(microseconds=1)
 MOST_COUNTED = 32_767
+NO_LEASE = "DELETE FROM checkpoints_lease WHERE project_id = %s AND upload = %s"
 NODE_NAME = msgspec.Meta(pattern=r"^[0-9a-f]{64}$")
 Name = Annotated[str, NODE_NAME]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -128,21 +130,22 @@ def take(writer: Writer, *, header: Header, records: list[Record], now: dt.datet
     """The checkpoint, stored now or, with the same id, before."""
     memory, workspace = _name(header.manifest.memory), _name(header.manifest.workspace)
     with transaction.atomic():
-        instance = epochs.lock(writer.project_id, writer.agent, writer.instance)
-        store.hold(writer.project_id)
-        earlier = queries.earlier(instance, uuid.UUID(header.id), header.parent)
+        held = store.holding(writer.project_id)
+        instance = epochs.lock(writer.project_id, writer.agent, writer.instance, held)
+        who = instance, uuid.UUID(header.id), header.parent
+        asked = admitting.asking(writer.project_id, records, memory, workspace)
+        before, *looked = rows.several(queries.asking_earlier(*who), *asked)
+        earlier = queries.earlier_in(before, *who)
         if earlier.same is not None:
             return _repeated(earlier.same, instance, memory, workspace)
         _refuse_fenced(instance, writer)
-        admitted = admitting.admit(writer.project_id, records, memory=memory, workspace=workspace)
+        known = admitting.Looked.of(records, *looked)
+        admitted = admitting.admit_looked(writer.project_id, records, known, memory=memory)
         store.add(writer.project_id, admitted.nodes)
         failpoint("taking:added")
         _are_roots(memory, workspace, admitted.known)
         found = _row(header, instance, memory, workspace, earlier, admitted, now)
-        found.save(force_insert=True)
-        failpoint("taking:row")
-        Lease.objects.filter(project_id=writer.project_id, upload=found.pk).delete()
-        _tell(found, instance, now)
+        _write(found, instance, now)
         failpoint("taking:told")
     return found
 
@@ -259,12 +262,22 @@ def crc_of(found: Checkpoint) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def _tell(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
-    """One line in the timeline; whoever decides is shown another checkpoint than before."""
+def _write(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
+    """The row and one line in the timeline; whoever decides is shown another checkpoint than before."""
+    said = [rows.inserting(found), (NO_LEASE, [found.project_id, found.pk])]
     if found.standing == Standing.GOOD:
-        standings.now_good(found)
+        said.append(standings.calling_good(found))
+    *_, concerned = rows.several(*said, _entry(found, instance, now), incidents.asking_concerning(instance))
+    found._state.adding, found._state.db = False, connection.alias
+    failpoint("taking:row")
+    for (pk,) in concerned:
+        incidents.bump(pk)
+    announce.changed_agent(found.agent_id, found.project_id)
+
+
+def _entry(found: Checkpoint, instance: Instance, now: dt.datetime) -> rows.Statement:
     title = f"Checkpoint “{found.label}”" if found.label else "Checkpoint"
-    entries.write(
+    return entries.writing(
         project_id=found.project_id,
         agent_id=found.agent_id,
         instance_id=instance.pk,
@@ -277,9 +290,6 @@ def _tell(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
         body={"checkpoint": found.pk, "why": found.why, "act": found.act, "standing": found.standing},
         now=now,
     )
-    for pk in incidents.concerning(instance).order_by("pk").values_list("pk", flat=True):
-        incidents.bump(pk)
-    announce.changed_agent(found.agent_id, found.project_id)
 
 
 def _name(text: str | None) -> bytes | None:

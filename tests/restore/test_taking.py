@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import random
 import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent, Entry, Instance, Project
 from checkpoints import store
 from checkpoints.models import Checkpoint, Lease, Node
 from sickbay.tree import pack, record
 from sickbay.tree.grow import grow
-from sickbay.tree.node import varint
+from sickbay.tree.node import name_of, varint
 from sickbay.tree.read import text_of
 from sickbay.tree.text import dump
 from tests.builders import Wire, make_project, make_token
@@ -56,6 +59,40 @@ def test_nothing_changed_is_still_a_checkpoint(taker: Taker) -> None:
     first, second = Checkpoint.objects.order_by("at")
     assert first.memory == second.memory and second.root_body is None and first.root != second.root
     assert read_back(second) == dump(messages(80))
+
+
+def test_a_checkpoint_asks_the_database_in_few_trips(taker: Taker) -> None:
+    """However long the history: what was there, what it leads to, the row with its entry, the versions."""
+    memory = messages(30)
+    trips = []
+    for step in range(12):
+        memory["messages"].append({"role": "user", "content": f"step {step} " * 40})
+        records = taker.records(memory)
+        with CaptureQueriesContext(connection) as asked:
+            assert taker.send(taker.header(), records).status_code == 200
+        trips.append(len([one for one in asked if "checkpoints_" in one["sql"] or "agents_" in one["sql"]]))
+    assert max(trips[2:]) <= 8, trips
+
+
+def test_more_bases_than_come_at_once_are_found(taker: Taker) -> None:
+    """Each of many deltas is unpacked against its own stored base."""
+    taker.take(messages(1))
+    texts = [random.Random(n).randbytes(300).hex() for n in range(40)]
+    plains = [b"T[" + dump(text) for text in texts]
+    later = [b"T[" + dump(text + "more") for text in texts]
+    sent = [record.Record(name_of(p), 0, b"", len(p), 1, len(p) - 2, p) for p in plains]
+    assert taker.stage(uuid.uuid4().hex, sent).status_code == 200
+    deltas = []
+    for base, plain in zip(plains, later, strict=True):
+        enc, payload = pack.pack(plain, base)
+        assert enc == pack.AGAINST
+        deltas.append(
+            record.Record(name_of(plain), enc, name_of(base), len(plain), 1, len(plain) - 2, payload)
+        )
+    for part in (deltas[:3], deltas[3:]):
+        assert taker.stage(uuid.uuid4().hex, part).status_code == 200
+    project = Checkpoint.objects.get().project_id
+    assert store.fetch(project, [name_of(one) for one in later]) == {name_of(one): one for one in later}
 
 
 def test_the_same_id_again_has_the_same_answer(taker: Taker) -> None:
