@@ -11,6 +11,7 @@ Names are bytes as the file system has them. A name that no honest snapshot hold
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from sickbay.tree.node import DIRECTORY, HASH, BadNode, Reader, varint
@@ -19,6 +20,7 @@ PLAIN_FILE, EXECUTABLE, SYMLINK, SUBDIRECTORY, IN_PLACE = range(5)
 SMALL = 1_024  # bytes of a directory's body that stands in its parent
 NAME_LIMIT, TARGET_LIMIT = 255, 4_095
 DEEPEST = 128  # directories inside of each other
+_NAME = re.compile(rb"[^/\0]{1,%d}" % NAME_LIMIT)
 
 
 class Entry(NamedTuple):
@@ -68,12 +70,7 @@ def entries_in(body: bytes, depth: int = 0) -> list[Entry]:
 
 def _entry(reader: Reader, depth: int) -> Entry:
     filename = reader.take(reader.number())
-    if (
-        not 0 < len(filename) <= NAME_LIMIT
-        or filename in (b".", b"..")
-        or b"/" in filename
-        or b"\0" in filename
-    ):
+    if not _NAME.fullmatch(filename) or filename in (b".", b".."):
         raise BadNode(f"{filename[:60]!r} cannot be a file's name")
     kind = reader.byte()
     if kind in (PLAIN_FILE, EXECUTABLE):
