@@ -12,11 +12,12 @@ from checkpoints.services import aiming
 from dashboard.contexts.decision import PAUSE_REASONS, REASONS, UNDO_REASONS
 
 SCOPES = [("", "All"), ("memory", "Memory"), ("workspace", "Workspace"), ("paths", "These files")]
+RESUME = list(dict([*REASONS["resume"], *REASONS["question"]]).items())
 NO_REASON = {"required": "Choose a reason: whoever reads the log next wants to know why."}
 
 
 class ReasonForm(forms.Form):
-    reason = forms.ChoiceField(choices=REASONS["resume"], error_messages=NO_REASON)
+    reason = forms.ChoiceField(choices=RESUME, error_messages=NO_REASON)
     note = forms.CharField(required=False, max_length=400)
 
     def why(self) -> str:
@@ -59,7 +60,7 @@ class RollbackForm(DecideForm):
     """Where to, and how much of it; `path` may stand more than once, and then the memory stays."""
 
     reason = forms.ChoiceField(
-        choices=list(dict([*REASONS["resume"], *REASONS["rollback"]]).items()), error_messages=NO_REASON
+        choices=list(dict([*RESUME, *REASONS["rollback"]]).items()), error_messages=NO_REASON
     )
     version = forms.IntegerField(required=False, min_value=0, max_value=2**62)
     checkpoint = forms.CharField(max_length=40)

@@ -33,6 +33,7 @@ class Cause(models.TextChoices):
     EFFECT = "effect"
     DETECTOR = "detector"
     REPORTED = "reported"
+    QUESTION = "question"
 
 
 class Incident(models.Model):

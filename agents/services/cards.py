@@ -23,6 +23,7 @@ CAUSES: dict[str, str] = {
     Cause.EFFECT: "an effect may have happened",
     Cause.DETECTOR: "a detector fired",
     Cause.REPORTED: "someone says it went wrong",
+    Cause.QUESTION: "it waits for an answer",
 }
 VERBS: dict[str, str] = {
     Cause.SILENCE: "is silent",

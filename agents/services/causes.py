@@ -19,6 +19,7 @@ def incident_of(agent: Agent, instance: Instance, said: PauseSaid, now: dt.datet
     group = _group(agent, said.failure) or _group_by_what(agent, said, now)
     what = group.title if group else text(said.cause, 200) or "it paused itself"
     cause = {"detector": Cause.DETECTOR, "human": Cause.HUMAN}.get(said.owner, Cause.BUDGET)
+    cause = Cause.QUESTION if said.asks and said.owner == "human" else cause
     return incidents.open_or_join(
         agent=agent,
         instances=[instance],

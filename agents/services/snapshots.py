@@ -41,6 +41,7 @@ class PauseSaid(msgspec.Struct, frozen=True):
     what: WhatFailed | None = None
     in_flight: list[Line] = []
     stopped: bool = False
+    asks: bool = False
 
 
 class SettledSaid(msgspec.Struct, frozen=True):

@@ -28,6 +28,10 @@ REASONS = {
         ("false alarm", "False alarm"),
         ("try once more", "Try once more"),
     ],
+    "question": [
+        ("answered", "Answered"),
+        ("known bug", "Known bug"),
+    ],
     "rollback": [
         ("went wrong since", "Went wrong since"),
         ("corrupt state", "Corrupt state"),
@@ -59,6 +63,7 @@ UNDO_REASONS = [
     ("made it worse", "Made it worse"),
     ("try once more", "Try once more"),
 ]
+ANSWER = "Your answer; without a word it is yes"
 HOLDING = (*WAITING, PauseState.DECIDED, PauseState.STOPPED)
 UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 STOPPABLE = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
@@ -108,6 +113,7 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
     followed = _followed(incident, held, now)
     face = _face(incident, waiting, held, followed)
     agents = sorted({pause.instance.agent.name for pause in waiting})
+    asks = incident.cause == Cause.QUESTION
     return {
         "face": face,
         "panel": f"partials/incident_panel_{face}.html",
@@ -118,13 +124,13 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "may_withdraw": access.can(actor, "decide", incident)
         and any(f.waits and not f.hears for f in followed),
         "may_pause": access.can(actor, "pause", incident),
-        "reasons": REASONS["start" if face == "stopped" else "resume"],
+        "reasons": REASONS["start" if face == "stopped" else "question" if asks else "resume"],
         "rollback_reasons": REASONS["rollback"],
         "stop_reasons": REASONS["stop"],
         "resume_does": _resume_does(waiting, gone, now),
         "stop_does": _stop_does(waiting, gone),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
-        "guidance_label": f"Tell {_each(agents, incident)} something, optional",
+        "guidance_label": ANSWER if asks else f"Tell {_each(agents, incident)} something, optional",
         "resume_title": f"Resume {_named(agents, incident)}",
         "stop_title": f"Stop {_named(agents, incident)}",
         "may_stop": incident.state in UNDECIDED and incident.cause in STOPPABLE,

@@ -18,6 +18,7 @@ NEXT = {
     Cause.DETECTOR: "Review and decide",
     Cause.REPORTED: "Review and decide",
     Cause.EFFECT: "Say if it happened",
+    Cause.QUESTION: "Answer it",
     Cause.SILENCE: "Look for it",
     Cause.MISSED: "Look for it",
     Cause.BLOCKED: "See what blocks it",

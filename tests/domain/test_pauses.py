@@ -225,3 +225,12 @@ def test_a_failure_that_arrives_after_its_pause_names_the_incident(project: Proj
     incident = cast.only_incident()
     assert (incident.title, incident.group is not None) == ("issue_refund: ValueError", True)
     assert incident.version > version
+
+
+def test_a_question_of_the_agent_is_an_incident_of_its_own_cause(project: Project) -> None:
+    """It waits for an answer: nobody paused it by hand, and no budget is spent."""
+    instance = cast.worker(project)
+    asked = cast.pause_said(owner="human", cause="waiting for an answer: Refund 500 €?", asks=True)
+    cast.says(instance, "paused", pause=asked)
+    incident = Incident.objects.get()
+    assert (incident.cause, incident.title) == ("question", "waiting for an answer: Refund 500 €?")

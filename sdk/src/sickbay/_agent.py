@@ -19,6 +19,7 @@ from sickbay._memory import Memory
 from sickbay._mind import Mind
 
 if TYPE_CHECKING:
+    from sickbay._checkpoint import RolledBack
     from sickbay._entering import Entering
     from sickbay._life import Life
     from sickbay._run import AsyncRun, Run
@@ -131,6 +132,18 @@ class Agent:
     def instructions(self) -> str:
         """What it must never forget."""
         return self._arguments.instructions
+
+    @property
+    def guidance(self) -> str | None:
+        """`run.guidance` of the live run, for prompts, nodes and tools that hold no run; else None."""
+        ward = self._last
+        return ward.ledger.data.guidance if ward is not None and self._life is not None else None
+
+    @property
+    def rolled_back(self) -> RolledBack | None:
+        """`run.rolled_back` of the live run, for whatever holds no run; else None."""
+        ward = self._last
+        return ward.points.rolled_back if ward is not None and self._life is not None else None
 
     def run(self, *, wait: bool = False, fresh: bool = False, beat: bool = True, **wrong: Never) -> Entering:
         """Enter a run: `with agent.run() as run:` or `async with agent.run() as run:`.
@@ -263,6 +276,13 @@ class Agent:
             if isinstance(value, str) and len(value) >= 4:
                 values.append(value)
         return values
+
+    def _lets_pass(self, kind: type[BaseException]) -> None:
+        """A framework's own interrupts are no failures; what adapts it says so."""
+        given = self._arguments
+        given.passes = tuple(dict.fromkeys((*given.passes, kind)))
+        if self._last is not None:
+            self._last.passes = given.passes
 
     def _ward(self) -> Ward:
         """Where tools record: the live run, or what bars it."""

@@ -248,10 +248,12 @@ class Returns:
         if found is not None and order.wants_files and not order.scope.get("paths"):
             is_proven = is_proven and found.workspace == order.workspace
         told = self._told(order)
+        before = (self._data.rolled_back or {}).get("of_memory")
         # Its effects stay in their own ledger: the state is small, and written at every failure.
         self._data.rolled_back = {
             "before": told.before, "to": told.to, "by": told.by, "why": told.why, "at": told.at,
             "since": order.at, "rollback": order.rollback, "run": self.ledger.run,
+            "of_memory": order.rollback if order.wants_memory else before,
             "command": order.command and order.command["id"],
             "owed": {"command": order.command, "body": body} if order.command is not None else None,
         }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar, cast, overloa
 
 from sickbay._action import Action, Ended, performed
 from sickbay._arguments import unknown
+from sickbay._asking import asked, check_question
 from sickbay._checkpoint import Checkpoint, RolledBack
 from sickbay._errors import BadArgument
 from sickbay._flow import Flow, adrive, drive
@@ -74,6 +75,26 @@ class RunBase:
                 time.sleep(0.2)
         """
         return self._ward.points.asked
+
+    def ask(self, question: str, *, key: str) -> str:
+        """Ask a human, and wait as a pause waits: raises at first, answers once the human has decided.
+
+        The agent is paused, with the question on its incident; over restarts too. Called again after
+        *Resume*, with the same key, it returns what the human wrote ("" for nothing). After any other
+        decision it asks again. What stands before it in a step is done again.
+
+        Args:
+            question: one sentence.
+            key: names this very question, such as "refund:17".
+
+        Raises:
+            AgentPauseRequired: nobody has answered yet; leave the block, or let `supervise` wait.
+
+        Example:
+            if run.ask(f"Refund {amount} € for order 17?", key="refund:17") != "no": ...
+        """
+        check_question(question, key)
+        return asked(self._ward, question, key)
 
     def action(
         self,
