@@ -21,6 +21,7 @@ from sickbay._transient import More, is_transient, is_turned_away
 Outcome = Literal["ok", "failed", "cancelled", "interrupted"]
 Word = Literal["pass", "fail", "unknown"]
 MARK = "_sickbay_failure"
+NOTHING = "_sickbay_nothing_done"  # on an exception: what an adapter knows of its framework's interrupts
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ def effect_of(verdict: Verdict | None, ruling: Ruling | None, error: BaseExcepti
     reached the world, unless it was turned away at the door."""
     if ruling is None or verdict is not None:
         return "done"
+    if getattr(error, NOTHING, False):
+        return "failed"
     turned_away = error is not None and is_turned_away(error)
     return "failed" if ruling.outcome == "failed" and (turned_away or not ruling.transient) else "unknown"
 
