@@ -114,8 +114,10 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
     face = _face(incident, waiting, held, followed)
     agents = sorted({pause.instance.agent.name for pause in waiting})
     asks = incident.cause == Cause.QUESTION
+    told = f"Tell {_each(agents, incident)} something, optional"
     return {
         "face": face,
+        "asks": asks,
         "panel": f"partials/incident_panel_{face}.html",
         "waiting_pauses": waiting,
         "decides_for": agents,
@@ -130,7 +132,8 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
         "resume_does": _resume_does(waiting, gone, now),
         "stop_does": _stop_does(waiting, gone),
         "finishes": [said(pause.in_flight) for pause in waiting if pause.in_flight],
-        "guidance_label": ANSWER if asks else f"Tell {_each(agents, incident)} something, optional",
+        "guidance_label": ANSWER if asks else told,
+        "back_guidance_label": told,
         "resume_title": f"Resume {_named(agents, incident)}",
         "stop_title": f"Stop {_named(agents, incident)}",
         "may_stop": incident.state in UNDECIDED and incident.cause in STOPPABLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdk.tests.desk import of_kind, spend
+from sdk.tests.desk import fail, of_kind, spend, works
 from sickbay import AgentPauseRequired, BadArgument
 from sickbay.testing import Harness
 
@@ -44,6 +44,19 @@ def test_what_was_said_to_a_pause_is_no_answer(harness: Harness) -> None:
     harness.start(agent)
     with pytest.raises(AgentPauseRequired, match="Refund 500"), agent.run() as run:
         run.ask("Refund 500 €?", key="refund:17")
+
+
+def test_an_answer_leaves_the_budget_as_it_is(harness: Harness) -> None:
+    """A question spent nothing: the agent is not on probation because it asked, and no streak is forgiven."""
+    agent = harness.agent()
+    with pytest.raises(AgentPauseRequired, match="Refund"), agent.run() as run:
+        fail(run, 2)
+        run.ask("Refund 500 €?", key="refund:17")
+    harness.resume(agent)
+    with pytest.raises(AgentPauseRequired, match="3 failures in a row"), agent.run() as run:
+        run.execute(works, name="count")
+        fail(run)
+        run.execute(works, name="count")
 
 
 def test_what_holds_no_run_can_read_what_was_said(harness: Harness) -> None:

@@ -194,8 +194,11 @@ class Ledger:
             if verb == "stop":
                 held.stopped = True
             else:
-                now = self._clock.boot()
-                self.data.account = budget.opened(self.data.account, now, probation=probation)
+                if not (
+                    held.asks and verb == "resume"
+                ):  # a question spent nothing, so its answer opens nothing
+                    now = self._clock.boot()
+                    self.data.account = budget.opened(self.data.account, now, probation=probation)
                 self.data.pause = None
                 self._barrier = None
                 self.data.guidance = guidance
