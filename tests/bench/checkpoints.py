@@ -1,8 +1,10 @@
 """Checkpoints on the server: what 2,000 of a growing memory (W1) cost to keep, to list and to read.
 
     uv run python -m tests.bench.checkpoints [--steps 2000] [--many 100000]
+    uv run --group bench python -m tests.bench.checkpoints --peers 80 --steps 1000 --many 0
 
 The tree is grown and packed as the SDK does it, and handed to the service; HTTP and the spool are not in it.
+With `--peers` LangGraph's savers do the same work in the same Postgres, for so many seconds each.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.bench import ground
+from tests.bench import ground, peers
+from tests.bench.peers import Measured
 
 MARKS = (200, 1000, 2000)
 TABLES = ("checkpoints_node", "checkpoints_checkpoint", "checkpoints_dependencies", "checkpoints_lease")
@@ -90,7 +93,7 @@ def grown(steps: Iterator[Any]) -> Iterator[tuple[bytes, list[Any], int, bytes]]
         yield tree.root, records, sum(len(record.write(one)) for one in records), tree.text
 
 
-def w1(steps: int) -> tuple[Agent, dict[int, bytes]]:
+def w1(steps: int) -> tuple[Agent, dict[int, bytes], Measured]:
     """Feed the workload, printing sizes at the marks; some texts are kept to compare with."""
     agent, took, sizes_at, sent, cpu = Agent(), [], {}, 0, []
     chosen = set(random.Random(7).sample(range(steps), min(30, steps)))
@@ -115,7 +118,7 @@ def w1(steps: int) -> tuple[Agent, dict[int, bytes]]:
     first, end = (ground.percentile(part, 0.5) * 1000 for part in (took[:100], took[-100:]))
     print(f"\n  taking, p50: {first:.1f} ms first 100, {end:.1f} ms last 100, with commit")
     print(f"  CPU of this process for one, p50: {ground.percentile(cpu, 0.5) * 1000:.1f} ms")
-    return agent, texts
+    return agent, texts, Measured("Sickbay", sizes_at, took)
 
 
 def best_of(call: Callable[[], Any], times: int = 15) -> float:
@@ -128,7 +131,7 @@ def best_of(call: Callable[[], Any], times: int = 15) -> float:
     return min(found)
 
 
-def reading(agent: Agent, texts: dict[int, bytes]) -> None:
+def reading(agent: Agent, texts: dict[int, bytes], found: Measured) -> None:
     from checkpoints import queries, store
     from checkpoints.models import Checkpoint
     from sickbay.tree.read import text_of
@@ -146,6 +149,7 @@ def reading(agent: Agent, texts: dict[int, bytes]) -> None:
     print(f"  an old one read whole: p50 {p50:.1f} ms, p90 {p90:.1f} ms, wanted ≤ 20")
     newest = best_of(lambda: queries.listed(agent.agent.pk, limit=50))
     print(f"  newest 50 listed: {newest:.1f} ms, wanted ≤ 10")
+    found.listed, found.read = newest / 1000, p50 / 1000
 
 
 FILL = """
@@ -185,10 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--many", type=int, default=100_000)
+    parser.add_argument("--peers", type=float, default=0, help="seconds for each of LangGraph's savers")
     given = parser.parse_args()
     with ground.servers():
-        agent, texts = w1(given.steps)
-        reading(agent, texts)
+        agent, texts, ours = w1(given.steps)
+        reading(agent, texts, ours)
+        if given.peers:
+            theirs = [peers.langgraph(name, given.steps, MARKS, given.peers) for name in peers.PEERS]
+            peers.table([ours, *theirs], sorted(ours.sizes))
         if given.many:
             many(agent, given.many)
 
