@@ -25,6 +25,7 @@ from sickbay import _outcome
 from sickbay._errors import BadArgument, SickbayError
 from sickbay._guard import harmless
 from sickbay.memory import Codec, Lost
+from sickbay.tree.text import dump, load
 
 if TYPE_CHECKING:
     from sickbay._agent import Agent
@@ -149,13 +150,12 @@ class Mirror:
         """The newest checkpoint of its place; what it says of others stays as it is."""
         if not place.lasts:
             return
+        rest = {key: checkpoint.get(key) for key in REST} | {"metadata": dict(metadata)}
         entry = {
-            "checkpoint": checkpoint["id"],
-            "step": metadata.get("step"),
             "values": self._values(place, checkpoint),
-            "rest": self.codec.encode(
-                {key: checkpoint.get(key) for key in REST} | {"metadata": dict(metadata)}
-            ),
+            "step": metadata.get("step"),
+            "checkpoint": checkpoint["id"],
+            "rest": dump(self.codec.encode(rest)).decode(),
         }
         with self.agent.editing():
             self.refuse(place.thread)
@@ -211,8 +211,13 @@ class Mirror:
         with self.agent.editing():
             threads = self._room()["threads"]
             for thread, places in list(threads.items()):
-                if any(entry["rest"]["metadata"].get("run_id") in runs for entry in places.values()):
+                if any(self._rest(entry)["metadata"].get("run_id") in runs for entry in places.values()):
                     self._drop(threads, thread)
+
+    def _rest(self, kept: dict[str, Any]) -> dict[str, Any]:
+        """What only LangGraph reads; one text, so that it is one value to whoever compares."""
+        rest: dict[str, Any] = self.codec.decode(load(kept["rest"].encode()))
+        return rest
 
     def starts_anew(self, place: Place) -> None:
         """What was made of its values before belongs to a state that was left behind."""
@@ -220,7 +225,7 @@ class Mirror:
 
     def rebuilt(self, place: Place, kept: dict[str, Any]) -> tuple[Checkpoint, CheckpointMetadata]:
         """A checkpoint that its saver has lost; Lost says what cannot be made again."""
-        rest = self.codec.decode(kept["rest"])
+        rest = self._rest(kept)
         metadata: CheckpointMetadata = rest.pop("metadata")
         deltas: Any = metadata.get(DELTAS) or {}
         missing = [name for name in deltas if name not in kept["values"]]
