@@ -194,11 +194,8 @@ class Ledger:
             if verb == "stop":
                 held.stopped = True
             else:
-                if not (
-                    held.asks and verb == "resume"
-                ):  # a question spent nothing, so its answer opens nothing
-                    now = self._clock.boot()
-                    self.data.account = budget.opened(self.data.account, now, probation=probation)
+                now, account = self._clock.boot(), self.data.account
+                self.data.account = _pausing.account_after(held, verb, account, now, probation)
                 self.data.pause = None
                 self._barrier = None
                 self.data.guidance = guidance

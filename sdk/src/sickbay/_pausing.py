@@ -68,6 +68,13 @@ def obituary(run: str, in_flight: str | None, counted: bool, at: float) -> dict[
     }
 
 
+def account_after(pause: Pause, verb: str, account: Account, now: float, probation: bool) -> Account:
+    """A new account; but a question spent nothing, so its answer opens none and forgives no streak."""
+    if pause.asks and verb == "resume":
+        return account
+    return budget.opened(account, now, probation=probation)
+
+
 def settlement(pause: str, command: str, verb: str, said: str, clock: Clock) -> dict[str, Any]:
     """What is kept of a decision that was obeyed; the boot's time tells later which failures it saw."""
     return {
