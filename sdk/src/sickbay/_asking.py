@@ -23,15 +23,15 @@ LONGEST_KEY = 200
 
 def answer(ledger: Ledger, key: str) -> str | None:
     """What the human said to this question; None when it is not answered."""
-    asked, settled = ledger.data.asked, ledger.data.settled
-    if asked is None or settled is None or asked["key"] != key:
+    question, settled = ledger.data.question, ledger.data.settled
+    if question is None or settled is None or question["key"] != key:
         return None
-    if settled["pause"] != asked["pause"] or settled["verb"] != "resume":
+    if settled["pause"] != question["pause"] or settled["verb"] != "resume":
         return None
     return ledger.data.guidance or ""
 
 
-def asked(ward: Ward, question: str, key: str) -> str:
+def ask(ward: Ward, question: str, key: str) -> str:
     """The answer, or the pause that waits for it."""
     ledger = ward.ledger
     with ledger.lock:
@@ -48,7 +48,7 @@ def asked(ward: Ward, question: str, key: str) -> str:
             at=ward.clock.wall(),
             asks=True,
         )
-        ledger.data.asked = {"key": key, "pause": pause.id}
+        ledger.data.question = {"key": key, "pause": pause.id}
         ledger.take(pause)
         barred = ledger.barred()
     assert barred is not None  # the lock is held: nobody has lifted it
@@ -57,9 +57,9 @@ def asked(ward: Ward, question: str, key: str) -> str:
 
 def forget(ledger: Ledger, key: str) -> None:
     """The answer was of no use: the question is asked again."""
-    asked = ledger.data.asked
-    if asked is not None and asked["key"] == key:
-        ledger.data.asked = None
+    question = ledger.data.question
+    if question is not None and question["key"] == key:
+        ledger.data.question = None
 
 
 def check_question(question: object, key: object) -> None:

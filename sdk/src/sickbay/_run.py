@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar, cast, overloa
 
 from sickbay._action import Action, Ended, performed
 from sickbay._arguments import unknown
-from sickbay._asking import asked, check_question
+from sickbay._asking import ask, check_question
 from sickbay._checkpoint import Checkpoint, RolledBack
 from sickbay._errors import BadArgument
 from sickbay._flow import Flow, adrive, drive
@@ -94,7 +94,7 @@ class RunBase:
             if run.ask(f"Refund {amount} € for order 17?", key="refund:17") != "no": ...
         """
         check_question(question, key)
-        return asked(self._ward, question, key)
+        return ask(self._ward, question, key)
 
     def action(
         self,

@@ -63,8 +63,8 @@ class State:
     """Everything that a restart must not forget.
 
     `epoch_run` is the run that `epoch` was given to; `buried` the lines that tell of a vanished run, kept
-    until the next run begins; `restoring` the rollback that has begun, `rolled_back` the last one; `asked`
-    the last question to a human, and the pause that it made.
+    until the next run begins; `restoring` the rollback that has begun, `rolled_back` the last one; `question`
+    the last one to a human, and the pause that it made.
     """
 
     epoch: int = 0
@@ -79,7 +79,7 @@ class State:
     buried: dict[str, Any] | None = None
     restoring: dict[str, Any] | None = None
     rolled_back: dict[str, Any] | None = None
-    asked: dict[str, Any] | None = None
+    question: dict[str, Any] | None = None
 
     def obituary(self) -> dict[str, Any] | None:
         """The line of a run that vanished; a start that is refused has no timeline to write it to."""
@@ -159,7 +159,7 @@ class StateFile:
                 "buried": data.buried,
                 "restoring": data.restoring,
                 "rolled_back": data.rolled_back,
-                "asked": data.asked,
+                "question": data.question,
             }
         )
         return _checksum(body) + b"\n" + body + b"\n"
@@ -219,7 +219,7 @@ class StateFile:
             buried=body.get("buried"),
             restoring=body.get("restoring"),
             rolled_back=body.get("rolled_back"),
-            asked=body.get("asked"),
+            question=body.get("question"),
         )
 
     def _unreadable(self) -> State:

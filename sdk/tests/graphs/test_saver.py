@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from sdk.tests.graphs.cast import HELLO, THREAD, Model, calls, graph_of, kept_of, texts
 from sickbay import Agent, BadArgument, Memory
@@ -229,3 +231,45 @@ def test_a_class_that_was_not_given_is_lost_and_said(harness: Harness) -> None:
     assert shown["codec"]["type"] == "sickbay.memory.Codec"
     with pytest.raises(Lost, match=r"types=\(Codec,\)"):
         codec.decode(shown)
+
+
+def test_a_delta_channel_goes_back_exactly(harness: Harness) -> None:
+    """Its values are made of what was written before: the copy has the same history, and another future."""
+    agent = harness.agent()
+    state: Any = TypedDict("State", {"said": Annotated[list, DeltaChannel(_joined)]})  # type: ignore[operator]
+    builder = StateGraph(state)
+    builder.add_node("say", lambda state: {"said": [f"{len(state['said'])}"]})
+    builder.add_edge(START, "say")
+    graph = builder.compile(checkpointer=SickbaySaver(InMemorySaver(), agent))
+    with agent.run() as run:
+        for _ in range(3):
+            graph.invoke({"said": ["more"]}, THREAD)
+        good, then = run.checkpoint("good"), graph.get_state(THREAD).values
+        graph.invoke({"said": ["wrong"]}, THREAD)
+        run.rollback(to=good.id)
+        assert graph.get_state(THREAD).values == then
+        assert graph.invoke({"said": ["right"]}, THREAD)["said"] == [*then["said"], "right", "7"]
+        run.rollback(to=good.id)
+        assert graph.get_state(THREAD).values == then
+
+
+def test_a_subgraph_with_a_memory_of_its_own_goes_back_too(harness: Harness) -> None:
+    """Its thread is rolled back beside its parent's."""
+    agent = harness.agent()
+    inner = StateGraph(MessagesState)
+    inner.add_node("count", lambda state: {"messages": [AIMessage(f"seen {len(state['messages'])}")]})
+    inner.add_edge(START, "count")
+    outer = StateGraph(MessagesState)
+    outer.add_node("inner", inner.compile(checkpointer=True))
+    outer.add_edge(START, "inner")
+    graph = outer.compile(checkpointer=SickbaySaver(InMemorySaver(), agent))
+    with agent.run() as run:
+        graph.invoke(HELLO, THREAD)
+        good = run.checkpoint("good")
+        second = texts(graph.invoke(HELLO, THREAD))
+        run.rollback(to=good.id)
+        assert texts(graph.invoke(HELLO, THREAD)) == second
+
+
+def _joined(before: list[str], writes: list[list[str]]) -> list[str]:
+    return [*before, *(each for write in writes for each in write)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -147,8 +148,9 @@ class _Turn:
             self._answer(state.interrupts)
 
     def _answer(self, questions: tuple[Interrupt, ...]) -> str:
-        self._asked = "interrupt:" + ",".join(sorted(each.id for each in questions))[:180]
-        return _asking.asked(self._ward, " · ".join(map(_question, questions))[:LONGEST], self._asked)
+        ids = ",".join(sorted(each.id for each in questions))
+        self._asked = f"interrupt:{uuid.uuid5(uuid.NAMESPACE_OID, ids)}"
+        return _asking.ask(self._ward, " · ".join(map(_question, questions))[:LONGEST], self._asked)
 
     @contextlib.contextmanager
     def errors(self) -> Any:
