@@ -259,3 +259,48 @@ class HandEdits(models.Model):
     at = models.DateTimeField()
     paths = models.JSONField(default=list)
     more = models.PositiveIntegerField(default=0)
+
+
+class Watch(models.Model):
+    """A check that was kept: every new checkpoint of the agent is judged by it."""
+
+    class Policy(models.TextChoices):
+        """What comes of it when it begins to fail: a signal, or a failure that counts as well."""
+
+        OBSERVE = "observe"
+        ENFORCE = "enforce"
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="watches")
+    where = models.CharField(max_length=10)
+    path = models.CharField(max_length=1000)
+    op = models.CharField(max_length=10)
+    value = models.CharField(max_length=1000)
+    policy = models.CharField(max_length=10, choices=Policy, default=Policy.OBSERVE)
+    is_on = models.BooleanField(default=True)
+    by = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+
+class Watched(models.Model):
+    """How one instance stands by a watch: `passes` None where its newest checkpoint could not be judged."""
+
+    watch = models.ForeignKey(Watch, on_delete=models.CASCADE, related_name="seen")
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
+    passes = models.BooleanField(null=True)
+    checkpoint = models.UUIDField()
+    at = models.DateTimeField()
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["watch", "instance"], name="watched_once")]
+
+
+class Unjudged(models.Model):
+    """A checkpoint that a watch has not judged yet. The row is the queue."""
+
+    watch = models.ForeignKey(Watch, on_delete=models.CASCADE, related_name="+")
+    checkpoint = models.UUIDField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["at", "id"], name="unjudged_in_order")]

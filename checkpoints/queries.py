@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Prefetch, Q, QuerySet
 
 from agents.models import Entry, Incident, Instance, Kind
 from agents.services.rows import Statement
-from checkpoints.models import Checkpoint, Dependencies, Report, Rollback, Standing
+from checkpoints.models import Checkpoint, Dependencies, Report, Rollback, Standing, Watch, Watched
 
 BYTES = ("root_body", "root_base", "parent_root")
 USABLE = (Standing.GOOD, Standing.UNPROVEN)
@@ -195,6 +195,12 @@ def reports_of(incident: Incident) -> list[Report]:
     """What humans said is wrong since when, in this incident; the earliest moment first."""
     found = Report.objects.filter(incident=incident).select_related("agent", "instance")
     return list(found.order_by("since", "pk"))
+
+
+def watches(agent_id: int) -> list[Watch]:
+    """What is watched, with how each instance stands; in the order they were kept."""
+    found = Watch.objects.filter(agent_id=agent_id).order_by("pk")
+    return list(found.prefetch_related(Prefetch("seen", Watched.objects.select_related("instance"))))
 
 
 def rollbacks() -> QuerySet[Rollback]:

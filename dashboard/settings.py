@@ -159,6 +159,7 @@ CELERY_BEAT_SCHEDULE = {
     "alerts": {"task": "agents.tasks.send_alerts", "schedule": 5.0, "options": {"expires": 5}},
     "minutes": {"task": "agents.tasks.close_minute", "schedule": 5.0, "options": {"expires": 5}},
     "standings": {"task": "checkpoints.tasks.settle", "schedule": 15.0, "options": {"expires": 15}},
+    "watches": {"task": "checkpoints.tasks.watch", "schedule": 5.0, "options": {"expires": 5}},
     "retention": {"task": "checkpoints.tasks.retain", "schedule": 900.0, "options": {"expires": 600}},
     "partitions": {"task": "agents.tasks.ensure_partitions", "schedule": 3600.0, "options": {"expires": 600}},
 }

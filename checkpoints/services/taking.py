@@ -28,7 +28,7 @@ from checkpoints import queries, store
 from checkpoints.failpoint import failpoint
 from checkpoints.measuring import ROOTS, Shape
 from checkpoints.models import Checkpoint, Dependencies, Lease, Standing
-from checkpoints.services import admitting
+from checkpoints.services import admitting, watches
 from checkpoints.services import standing as standings
 from sickbay.tree.manifest import Manifest
 from sickbay.tree.node import BadNode, name_of
@@ -267,6 +267,7 @@ def _write(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
     said = [rows.inserting(found), (NO_LEASE, [found.project_id, found.pk])]
     if found.standing == Standing.GOOD:
         said.append(standings.calling_good(found))
+    said.append(watches.queueing(found))
     *_, concerned = rows.several(*said, _entry(found, instance, now), incidents.asking_concerning(instance))
     found._state.adding, found._state.db = False, connection.alias
     failpoint("taking:row")

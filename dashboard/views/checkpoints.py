@@ -17,7 +17,7 @@ from checkpoints.models import Checkpoint, Standing
 from checkpoints.services import keeping, standing
 from dashboard import fragments
 from dashboard.contexts import agent as context
-from dashboard.contexts import history
+from dashboard.contexts import history, watches
 from dashboard.request import ProjectRequest, member
 from dashboard.views.agent import NO_REASON, named, reason_of
 
@@ -35,7 +35,8 @@ def checkpoints(request: ProjectRequest, name: str) -> HttpResponse:
         response = fragments.fresh(render_to_string("partials/checkpoint_list.html", shown, request))
     else:
         around = context.page(agent, request.actor, request.now, "agent_checkpoints")
-        response = render(request, "agent_checkpoints.html", around | shown)
+        watched = watches.region(agent, request.actor)
+        response = render(request, "agent_checkpoints.html", around | shown | watched)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 

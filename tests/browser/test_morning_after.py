@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from agents.models import Incident, Project, User
 from checkpoints.models import Checkpoint
+from checkpoints.services import watches
 from tests import builders
 from tests.browser.conftest import Open
 from tests.browser.seeing import LOOKS, fits, is_live, picture
@@ -131,3 +133,25 @@ def test_what_is_found_fits(browse: Open, alice: User, keeper: Keeper, width: in
         page.goto(f"{PAGE}bisect/?{query}")
         fits(page)
         picture(page, f"bisect-{name}-{width}-{theme}-full")
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_a_check_is_watched_from_now_on(
+    browse: Open, alice: User, keeper: Keeper, width: int, theme: str
+) -> None:
+    """Kept from where it was found, shown with the checkpoints, and told of in the timeline."""
+    page = browse(alice, width=width, theme=theme)
+    page.goto(f"{PAGE}bisect/?path=rates.amount_scale&op=equals&value=10")
+    fits(page)
+    picture(page, f"watch-keep-{width}-{theme}-full")
+    page.get_by_role("button", name="Watch this from now on").click()
+    expect(page.locator("#watches")).to_contain_text("rates.amount_scale equals 10")
+    keeper.take({"rates": {"amount_scale": 1}}, label="scaled again")
+    watches.look(timezone.now())
+    page.goto(f"{PAGE}checkpoints/")
+    expect(page.locator("#watches")).to_contain_text("fails")
+    fits(page)
+    picture(page, f"watches-{width}-{theme}-full")
+    page.goto(f"{PAGE}?kind=signal")
+    expect(page.locator("#entries")).to_contain_text("began to fail with checkpoint “scaled again”")
+    fits(page)
