@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,25 @@ def test_what_cannot_be_finished_holds_the_agent_until_it_is(harness: Harness) -
     harness.resume(agent())
     with agent().run() as run:
         assert run._ward.ledger.snapshot()["status"] != "restoring"
+
+
+def test_what_waits_may_be_told_against_what_was_sent(tmp_path: Path, peer: Peer) -> None:
+    """Killed with a checkpoint that only this machine has: its memory is read with the server's nodes."""
+    known = {f"order {n}": f"refunded at {n}" for n in range(60)}
+    agent = agent_of(tmp_path / "home", peer, memory={**known, "n": 0})
+    with agent.run() as run:
+        run.checkpoint()
+        life: Any = agent._life
+        peer.until(lambda: len(peer.depot.taken) == 2 and not life.keeper.packs.waiting())
+        peer.down()
+        nodes = dict(peer.depot.nodes)
+        agent.memory["n"] = 7
+        run.checkpoint()
+        shutil.copytree(tmp_path / "home", tmp_path / "as it was when it was killed")
+        peer.up()
+    (tmp_path / "home").rename(tmp_path / "gone")
+    del peer.depot.taken[2:]
+    peer.depot.nodes = nodes
+    again = agent_of(tmp_path / "as it was when it was killed", peer, memory={"n": 0})
+    with again.run():
+        assert again.memory == {**known, "n": 7}

@@ -102,7 +102,7 @@ def test_hand_edits_are_shown_before_and_kept_aside(
             (work / "notes.md").write_text("the agent's")
             taken.append(run.checkpoint("its own").id)
         run.execute(len, "x")
-        run.waiting(0.05)
+        threading.Event().wait(0.05)
 
     running = threading.Thread(target=lambda: (agent.supervise(step), connection.close()), daemon=True)
     running.start()

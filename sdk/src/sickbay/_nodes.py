@@ -25,22 +25,25 @@ class Nodes:
         self._open: tuple[int, dict[bytes, Record]] = (0, {})
 
     def fetch(self, remote: Remote | None) -> Callable[[list[bytes]], dict[bytes, bytes]]:
-        """What a restore is given: each call answers from here first, and then from there."""
+        """What a restore is given: each call answers from here first, and then from there.
+
+        A node that still waits here may be told against one that the server has had long ago.
+        """
 
         def fetch(names: list[bytes]) -> dict[bytes, bytes]:
-            found = {name: plain for name in names if (plain := self.plain(name)) is not None}
+            found = {name: plain for name in names if (plain := self.plain(name, remote)) is not None}
             away = [name for name in names if name not in found]
             return {**found, **remote(away)} if away and remote is not None else found
 
         return fetch
 
-    def plain(self, name: bytes) -> bytes | None:
-        """The bytes of a node that is on this machine."""
+    def plain(self, name: bytes, remote: Remote | None = None) -> bytes | None:
+        """The bytes of a node that is on this machine, or told here against one that is there."""
         found = self._keeper.node(name)
         if found is not None:
             return found[0]
         one = self._packed(name)
-        return self._unpacked(one) if one is not None else None
+        return self._unpacked(one, remote) if one is not None else None
 
     def whole(self, name: bytes) -> Record | None:
         """A node that is on this machine, encoded by itself."""
@@ -76,10 +79,14 @@ class Nodes:
         except (BadNode, OSError):
             return {}
 
-    def _unpacked(self, one: Record) -> bytes | None:
+    def _unpacked(self, one: Record, remote: Remote | None = None) -> bytes | None:
         base = None
-        if one.encoding >= AGAINST and (base := self.plain(one.base)) is None:
-            return None
+        if one.encoding >= AGAINST:
+            base = self.plain(one.base, remote)
+            if base is None and remote is not None:
+                base = remote([one.base]).get(one.base)
+            if base is None:
+                return None
         try:
             return unpack(one.encoding, one.payload, one.plain_length, base, PLAIN_LIMIT)
         except BadNode:
