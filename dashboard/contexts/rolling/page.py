@@ -1,8 +1,8 @@
 """Before a rollback: where it goes, how much of it, what is lost, what stays, what is kept aside.
 
 The panel has one face at a time. *confirm*: one button that says what it will do. Where nothing can be
-pressed there are words instead: *damaged*, *empty* (nothing that could go back), *pick* (no file is ticked),
-*nothing* (it is as it would be), *follow* (another rollback is under way), *role*.
+pressed there are words instead: *damaged*, *empty* (nothing that could go back), *follow* (another is under
+way), *role*; *pick* (no file is ticked) and *nothing* (it is as it would be) keep what was typed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from dashboard.contexts.rolling.losses import Lost
 from dashboard.contexts.standings import Named
 
 OFFERED = 30
+WORDS = ("damaged", "empty", "follow", "role")
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
 
 
@@ -59,12 +60,12 @@ def whole(target: Checkpoint, wish: Asked, actor: Actor, now: datetime) -> dict[
         "scopes": _scopes(target, wish), "only": words.only(target), "waits": waits,
         "since": words.since(found, lost),
         "lost": lost, "files": picked, "worklist": effects, "edits": found.edits,
-        "face": face, "panel": f"partials/roll_back_{face}.html", "way": way,
+        "face": face, "panel": f"partials/roll_back_{face if face in WORDS else 'confirm'}.html", "way": way,
         "needs_even_bad": found.needs_even_bad, "why_bad": words.why_bad(target),
         "reasons": UNDO_REASONS if found.is_undo else REASONS["rollback"],
         "button": words.button(target, wish, picked, now, undo=found.is_undo),
         "does": words.does(wish, lost, effects, found, picked, held, now),
-        "listens": _topics(target, waits), "topics": " ".join(_topics(target, waits)),
+        "topics": f"standing-{agent.pk}",
     }  # fmt: skip
 
 
@@ -89,11 +90,13 @@ def _face(
     way = _in_the_way(target.instance)
     if way is not None and not (wish.goes_on and way.stage == Rollback.State.ORDERED):
         return "follow", way
+    if not may:
+        return "role", way
     if wish.scope == FILES and not wish.paths:
         return "pick", way
     if lost.is_same and (wish.scope == FILES or _is_still(target.instance, found, held)):
         return "nothing", way
-    return ("confirm" if may else "role"), way
+    return "confirm", way
 
 
 def _in_the_way(instance: Instance) -> Rollback | None:
@@ -136,11 +139,6 @@ def _crumbs(target: Checkpoint) -> list[tuple[str, str]]:
         ("Checkpoints", reverse("agent_checkpoints", args=args)),
         ("Roll back", ""),
     ]
-
-
-def _topics(target: Checkpoint, waits: Pause | None) -> list[str]:
-    """How it is and what is decided; what it does all the time, the pulse brings."""
-    return [f"standing-{target.agent_id}", *([f"incident-{waits.incident_id}"] if waits else [])]
 
 
 def _others(target: Checkpoint) -> int:
