@@ -45,6 +45,7 @@ class Why(models.TextChoices):
     ROLLBACK = "rollback"
     START = "start"
     END = "end"
+    PAUSE = "pause"
     JUDGED = "judged"
 
 

@@ -27,7 +27,7 @@ from agents.services.lines import Hex32, Time
 from checkpoints import queries, store
 from checkpoints.failpoint import failpoint
 from checkpoints.measuring import ROOTS, Shape
-from checkpoints.models import Checkpoint, Dependencies, Lease, Standing
+from checkpoints.models import Checkpoint, Dependencies, Lease, Standing, Why
 from checkpoints.services import admitting, watches
 from checkpoints.services import standing as standings
 from sickbay.tree.manifest import Manifest
@@ -36,6 +36,8 @@ from sickbay.tree.record import Record
 
 LEASE = dt.timedelta(hours=1)
 MICROSECOND = dt.timedelta(microseconds=1)
+# What a pause itself leaves behind, a moment later: nobody was shown anything that it changes.
+STANDING_STILL = (Why.PAUSE, Why.END)
 MOST_COUNTED = 32_767
 NO_LEASE = "DELETE FROM checkpoints_lease WHERE project_id = %s AND upload = %s"
 NODE_NAME = msgspec.Meta(pattern=r"^[0-9a-f]{64}$")
@@ -76,7 +78,7 @@ class Header(msgspec.Struct, frozen=True):
     run: Hex32
     at: Time
     sent_at: Time
-    why: Literal["asked", "every", "effect", "rollback", "start", "end", "judged"]
+    why: Literal["asked", "every", "effect", "rollback", "start", "end", "pause", "judged"]
     manifest: ManifestSaid
     label: Text | None = None
     parent: uuid.UUID | None = None
@@ -271,8 +273,9 @@ def _write(found: Checkpoint, instance: Instance, now: dt.datetime) -> None:
     *_, concerned = rows.several(*said, _entry(found, instance, now), incidents.asking_concerning(instance))
     found._state.adding, found._state.db = False, connection.alias
     failpoint("taking:row")
-    for (pk,) in concerned:
-        incidents.bump(pk)
+    if found.standing == Standing.GOOD or found.why not in STANDING_STILL:
+        for (pk,) in concerned:
+            incidents.bump(pk)
     announce.changed_agent(found.agent_id, found.project_id)
 
 

@@ -20,6 +20,7 @@ WHY = {
     Why.ROLLBACK: "Before a rollback",
     Why.START: "At the start of a run",
     Why.END: "At the end of a run",
+    Why.PAUSE: "When it paused",
     Why.JUDGED: "After a verdict",
 }
 

@@ -205,3 +205,13 @@ def test_a_new_checkpoint_makes_an_older_approval_stale(taker: Taker) -> None:
     before = pause.incident.version
     taken(taker, 2)
     assert Incident.objects.get(pk=pause.incident_id).version > before
+
+
+@pytest.mark.parametrize("why", ["pause", "end"])
+def test_what_a_pause_leaves_behind_makes_no_approval_stale(taker: Taker, why: str) -> None:
+    """A decision in the first second counts: the pause takes a checkpoint, and shows nothing else."""
+    taken(taker, 1)
+    pause = cast.spends_its_budget(taker.instance(), now=timezone.now())
+    before = pause.incident.version
+    assert taken(taker, 2, why=why, facts={"failing": True}).standing == "suspect"
+    assert Incident.objects.get(pk=pause.incident_id).version == before

@@ -55,7 +55,7 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
         if life.is_leaving:
             raise Leaving
         if ledger.pause is not None:
-            yield from life.keeping("asked", "when it paused")
+            yield from life.keeping("pause", "when it paused")
             yield from life.deciding(last)
             failures, last = 0, ""
         since, rings = ward.begun, ledger.rings
