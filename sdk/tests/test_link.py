@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 
 from sdk.tests.durable import LATER, RUN, Clock, Heard, begun, event, linked, ours, until
 from sdk.tests.peer import Peer
-from sickbay import _sender
+from sickbay import Agent, _life, _sender
 from sickbay._arguments import checked_url
 from sickbay._errors import BadArgument, TokenRefused
 from sickbay._home import Home
@@ -509,3 +511,18 @@ def test_an_address_that_is_none_is_refused_with_a_sentence(url: str) -> None:
     """A wrong url= fails at once and says how one looks."""
     with pytest.raises(BadArgument, match=r"https://sickbay\.example\.com"):
         checked_url(url)
+
+
+def test_a_server_that_never_answers_is_named_and_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run begins and ends in the time that entering and leaving have; one warning says what is kept."""
+    monkeypatch.setattr(_life, "ASK", 0.2)
+    monkeypatch.setattr(_life, "FLUSH", 0.8)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        agent = Agent("desk", home=tmp_path, url=url, token="sb_aaaaaaaaaaaa_" + "b" * 43)
+        with agent.run() as run:
+            assert run.execute(lambda: 3, name="look") == 3
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(said) == 1 and "did not answer within 0.2 s. Everything is kept in" in said[0]

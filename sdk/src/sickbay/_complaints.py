@@ -38,6 +38,13 @@ class Complaints:
             return Failed(error.wait)
         return Failed(REFUSED_WAIT if isinstance(error, TokenRefused) else 0.0)
 
+    def late(self, why: str) -> str:
+        """It did not answer in the time that whoever asked has; the request goes on."""
+        if not self._kind:
+            self._kind = "late"
+            log.warning("sickbay: %s. Everything is kept in %s and sent later", why, self._directory)
+        return why
+
     def reached(self) -> None:
         if self._kind:
             self._kind = ""

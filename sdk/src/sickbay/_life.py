@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from sickbay._answers import Registered
 
 ASK = 3.0
-FLUSH = 5.0
+FLUSH, ENDING = 5.0, 0.5
 log = logging.getLogger("sickbay")
 _living: weakref.WeakSet[Life] = weakref.WeakSet()
 _process: dict[int, str] = {}
@@ -270,10 +271,11 @@ class Life:
             log.exception("sickbay: a bug of ours while taking a checkpoint; the agent goes on")
 
     def _depart(self) -> None:
+        began = time.monotonic()
         try:
-            self.link.flush(FLUSH)
+            self.link.flush(FLUSH - ENDING)
         finally:
-            self._give_back()
+            self._give_back(max(ENDING, FLUSH - (time.monotonic() - began)))
 
     @harmless(None)
     def _say_end(self, error: BaseException | None) -> None:
@@ -290,12 +292,12 @@ class Life:
         self.ledger.over()
 
     @harmless(None)
-    def _give_back(self) -> None:
+    def _give_back(self, within: float = ENDING) -> None:
         """The threads end, and the home is free for the next run."""
         self._is_over = True
         _living.discard(self)
         if hasattr(self, "link"):
-            self.link.stop()
+            self.link.stop(min(2.0, within))
         if hasattr(self, "keeper"):
             self.keeper.close()
         if hasattr(self, "home"):

@@ -139,9 +139,8 @@ class Link:
         if not in_time or job.error is not None:
             self._sender.nudge(True)  # it goes on trying
             late = f"{self._wire.url} did not answer within {timeout:g} s"
-            return Unreachable(str(job.error) if in_time else late)
-        answer: Registered = job.result
-        return answer
+            return Unreachable(str(job.error) if in_time else self.complaints.late(late))
+        return cast("Registered", job.result)
 
     def joins(self) -> None:
         """The run has begun, with or without a server: it asks for its epoch under a pause, too."""
