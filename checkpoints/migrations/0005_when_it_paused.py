@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("checkpoints", "0003_rollbacks"),
+        ("checkpoints", "0004_watches"),
     ]
 
     operations = [
