@@ -158,7 +158,9 @@ class EffectOut(Schema):
     at: dt.datetime
     ended_at: dt.datetime | None
     target: str | None = Field(description="The head of its input.")
-    state: str
+    state: str = Field(description="begun, done, failed or unknown; begun and unknown may have happened.")
+    verdict: str | None = Field(description="fail: it was done, and not as expected.")
+    incident: int | None = Field(description="The one that asks whether it happened.")
     answer: str | None
     answered_by: str | None
     answered_at: dt.datetime | None

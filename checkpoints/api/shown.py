@@ -28,6 +28,7 @@ def effect(found: Effect) -> dict[str, Any]:
         "id": found.pk, "agent": found.instance.agent.name, "instance": found.instance.name,
         "name": found.name, "key": found.key or None, "at": found.begun_at, "ended_at": found.ended_at,
         "target": found.input[:LONGEST_TARGET] or None, "state": found.state,
+        "verdict": found.verdict or None, "incident": found.incident_id,
         "answer": found.answer or None, "answered_by": found.answered_by or None,
         "answered_at": found.answered_at, "answer_reason": found.answer_reason or None,
     }  # fmt: skip

@@ -175,3 +175,31 @@ def test_twenty_refunds_over_a_rollback_and_two_deaths_are_twenty(tmp_path: Path
         command = [sys.executable, "-c", REFUNDS, str(tmp_path / "home"), str(told), str(dies)]
         assert subprocess.run(command, env=env, timeout=60, check=False).returncode == code
     assert told.read_text().split() == [str(number) for number in range(20)]
+
+
+class Answered(Exception):
+    """What an HTTP client raises."""
+
+    def __init__(self, status: int) -> None:
+        self.status_code = status
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ConnectionRefusedError(), "failed"), (Answered(429), "failed"), (Answered(425), "failed"),
+        (ValueError(), "failed"), (TimeoutError(), "unknown"), (ConnectionResetError(), "unknown"),
+        (Answered(503), "unknown"), (Answered(408), "unknown"),
+    ],
+)  # fmt: skip
+def test_what_was_turned_away_at_the_door_did_nothing(harness: Harness, error: Exception, state: str) -> None:
+    """No connection, or told to come later: the key is free. A cut connection may have reached the world."""
+    agent = harness.agent()
+
+    def pay() -> None:
+        raise error
+
+    with agent.run() as run, pytest.raises(ActionFailed):
+        run.execute(pay, external=True, key="k")
+    assert of_kind(harness, agent, "action")[0]["effect"] == state
+    assert of_kind(harness, agent, "effect")[0]["confirms"] is False
