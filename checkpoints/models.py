@@ -156,7 +156,9 @@ class Checkpoint(models.Model):
         indexes = [
             models.Index(fields=["agent", "at"], name="checkpoints_newest"),
             models.Index(fields=["at"], name="checkpoints_soaking", condition=models.Q(soaks=True)),
-            HashIndex(fields=["memory"], name="checkpoints_roots"),
+            HashIndex(
+                fields=["memory"], name="checkpoints_roots", condition=models.Q(root_body__isnull=False)
+            ),
         ]
 
     @property

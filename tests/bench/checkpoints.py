@@ -93,9 +93,19 @@ def grown(steps: Iterator[Any]) -> Iterator[tuple[bytes, list[Any], int, bytes]]
         yield tree.root, records, sum(len(record.write(one)) for one in records), tree.text
 
 
+def backend_pid() -> int:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
 def w1(steps: int) -> tuple[Agent, dict[int, bytes], Measured]:
     """Feed the workload, printing sizes at the marks; some texts are kept to compare with."""
     agent, took, sizes_at, sent, cpu = Agent(), [], {}, 0, []
+    backend = backend_pid()
+    spent = ground.cpu(backend)
     chosen = set(random.Random(7).sample(range(steps), min(30, steps)))
     texts: dict[int, bytes] = {}
     for number, (root, records, size, text) in enumerate(grown(ground.workload().chat_steps(steps)), 1):
@@ -117,7 +127,8 @@ def w1(steps: int) -> tuple[Agent, dict[int, bytes], Measured]:
     ground.table("Where it is", [("what", "KB"), *((name, size // 1000) for name, size in sizes().items())])
     first, end = (ground.percentile(part, 0.5) * 1000 for part in (took[:100], took[-100:]))
     print(f"\n  taking, p50: {first:.1f} ms first 100, {end:.1f} ms last 100, with commit")
-    print(f"  CPU of this process for one, p50: {ground.percentile(cpu, 0.5) * 1000:.1f} ms")
+    print(f"  CPU of this process for one, p50: {ground.percentile(cpu, 0.5) * 1000:.1f} ms", end=", ")
+    print(f"of its Postgres backend, mean: {(ground.cpu(backend) - spent) / steps * 1000:.1f} ms")
     return agent, texts, Measured("Sickbay", sizes_at, took)
 
 
@@ -132,6 +143,8 @@ def best_of(call: Callable[[], Any], times: int = 15) -> float:
 
 
 def reading(agent: Agent, texts: dict[int, bytes], found: Measured) -> None:
+    from django.db import connection
+
     from checkpoints import queries, store
     from checkpoints.models import Checkpoint
     from sickbay.tree.read import text_of
@@ -147,6 +160,8 @@ def reading(agent: Agent, texts: dict[int, bytes], found: Measured) -> None:
         took.append(best_of(functools.partial(text_of, root, fetch), 5))
     p50, p90 = ground.percentile(took, 0.5), ground.percentile(took, 0.9)
     print(f"  an old one read whole: p50 {p50:.1f} ms, p90 {p90:.1f} ms, wanted ≤ 20")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE checkpoints_checkpoint")  # as autovacuum does within a minute
     newest = best_of(lambda: queries.listed(agent.agent.pk, limit=50))
     print(f"  newest 50 listed: {newest:.1f} ms, wanted ≤ 10")
     found.listed, found.read = newest / 1000, p50 / 1000
@@ -182,6 +197,9 @@ def many(agent: Agent, count: int) -> None:
         page = queries.listed(agent.agent.pk, before=queries.Key(page[-2].at, page[-2].pk), limit=500)
     last = queries.Key(page[-2].at, page[-2].pk)
     deep = best_of(lambda: queries.listed(agent.agent.pk, before=last, limit=50))
+    tree = next(grown(ground.workload().chat_steps(1)))
+    more = [agent.take(tree[0], tree[1], count + n) for n in range(20)]
+    print(f"  one more beside {count:,} of one memory: {ground.percentile(more, 0.5) * 1000:.1f} ms")
     print(f"  of {count:,}: first page {first:.1f} ms, a deep one {deep:.1f} ms, wanted ≤ 50")
 
 
