@@ -202,6 +202,30 @@ time.sleep(600)
         assert not is_alive(program) and ground.events("failure")[0]["failure"] == "crash"
 
 
+def test_a_long_life_ends_a_row_of_crashes(ground: Ground) -> None:
+    """Four crashes, each after a life that was long enough, are no three in a row."""
+    code = f"""
+import sys, time
+open({str(ground.work / "starts")!r}, "a").write("x")
+time.sleep(1.0)
+sys.exit(1)
+"""
+    with ground.running(code, "--healthy-after", "0.2"):
+        until(lambda: len(ground.events("failure")) >= 4, 60)
+        assert not ground.events("pause")
+        assert [f["consecutive"] for f in ground.events("failure")] == [1, 1, 1, 1]
+
+
+def test_a_paused_watch_starts_nothing(ground: Ground) -> None:
+    """Not for a moment: the action is begun before the program is."""
+    with ground.running("import sys; sys.exit(1)", "--max-consecutive", "1"):
+        until(lambda: ground.events("pause"))
+    with ground.running(f"open({str(ground.work / 'ran')!r}, 'w')", "--max-consecutive", "1") as again:
+        assert again.stderr is not None
+        until(lambda: b"is paused" in again.stderr.readline())
+        assert not (ground.work / "ran").exists()
+
+
 def test_what_a_program_leaves_behind_is_ended(ground: Ground) -> None:
     """Exit code 0 is the end of all of it."""
     code = f"""
@@ -218,8 +242,8 @@ def test_on_a_terminal_the_program_has_one(ground: Ground) -> None:
     code = """
 import os, sys, time
 lines = os.get_terminal_size(1).lines
-print(sys.stdout.isatty(), sys.stderr.isatty(), lines, "\\x1b[1mbold\\x1b[m", flush=True)
 try:
+    print(sys.stdout.isatty(), sys.stderr.isatty(), lines, "\\x1b[1mbold\\x1b[m", flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     print("interrupted, so", flush=True)

@@ -100,7 +100,8 @@ class Operator:
             except (ValueError, RecursionError) as error:
                 raise self._foreign(200) from error
             yield from rows
-            if not following or following == query.get("before") or len(following) > 16_384:
+            is_last = not following or not rows or following == query.get("before")
+            if is_last or len(following or "") > 16_384:
                 return
             query["before"] = following
 

@@ -7,7 +7,6 @@ writes is passed on byte by byte as it comes.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import signal
@@ -20,17 +19,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sickbay._shell.starting import CannotStart
+
 LEASH = str(Path(__file__).with_name("leash.py"))
 TAIL, BLOCK = 16 * 1024, 64 * 1024
 JOINED = 2.0
-
-
-class CannotStart(Exception):
-    """The program is not there, or may not be executed; `code` is what a shell would answer."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(os.strerror(number))
-        self.code = 127 if number == errno.ENOENT else 126
 
 
 class Child:
@@ -48,7 +41,7 @@ class Child:
         lifeline, self._lifeline = os.pipe()
         self._told, status = os.pipe()
         self._streams = [Stream(1), Stream(2)]
-        words = [str(lifeline), str(status), str(int(grace)), str(int(stop)), *command]
+        words = [str(lifeline), str(status), str(grace), str(int(stop)), *command]
         try:
             self._leash = subprocess.Popen(
                 [sys.executable, "-I", "-S", LEASH, *words],
@@ -120,8 +113,9 @@ class Child:
         """Nothing of it is left running, and nothing that it wrote is left unread."""
         if not self._ended.is_set():
             self.kill()
-        with contextlib.suppress(OSError):
-            os.close(self._lifeline)
+        lifeline, self._lifeline = self._lifeline, -1  # its number may be another file's from here on
+        if lifeline >= 0:
+            os.close(lifeline)
         self._ended.wait(self._grace + 10.0)
         for stream in self._streams:
             stream.join(JOINED)

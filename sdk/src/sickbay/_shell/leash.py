@@ -27,7 +27,8 @@ LEFT = 2.0  # seconds that what the program left behind has to end
 
 
 def main(arguments: list[str]) -> int:
-    lifeline, status, grace, stop, command = *map(int, arguments[:4]), arguments[4:]
+    lifeline, status, stop = (int(arguments[place]) for place in (0, 1, 3))
+    grace, command = float(arguments[2]), arguments[4:]
     for ours in (lifeline, status):
         os.set_inheritable(ours, False)
     control(PR_SET_CHILD_SUBREAPER, 1)

@@ -11,6 +11,7 @@ through untouched, and nothing that it started is left behind, however the watch
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sickbay._errors import SickbayError
 from sickbay._shell.asking import FATAL, INTERRUPTED
-from sickbay._shell.child import CannotStart
+from sickbay._shell.starting import CannotStart
 from sickbay._shell.terminal import safe
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ def _of_agent(group: argparse._ArgumentGroup) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """The exit code: the program's 0, 130 when interrupted, 126 and 127 when it cannot be started."""
-    from sickbay._shell.watching import Watching
+    if not hasattr(os, "fork"):
+        print("fatal: sickbay watch works on Linux and macOS", file=sys.stderr)
+        return FATAL
+    from sickbay._shell.watching import Watching  # it needs terminals as POSIX has them
 
     if not given.after:
         print("fatal: say what to run: sickbay watch NAME -- COMMAND…", file=sys.stderr)

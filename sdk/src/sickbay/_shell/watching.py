@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 from sickbay._errors import ActionFailed
 from sickbay._run import Run
 from sickbay._shell.child import Child
+from sickbay._shell.starting import CannotStart
 from sickbay._shell.terminal import safe
 
 BEAT = 0.2
@@ -62,34 +63,37 @@ class Watching:
         self._files = Files(given.workspace)
         self._child: Child | None = None
         self._interrupts = 0
+        self._how_ended = "silence"
 
     def step(self, run: Run) -> None:
         """One life of the program."""
-        self._child = child = self._started(run)
         try:
-            child.started()
             with run.action(self._name, input=self._words) as act:
+                self._child = child = self._started(run)
                 self._live(run, child)
                 child.close()
                 act.result = self._told(child)
                 self._judge(child)
         except EndedOnRequest:
-            child.close()
             if self._interrupts:
                 raise KeyboardInterrupt from None
             return
         except ActionFailed as failed:
-            child.close()
             self._say(f"{self._name}: {failed.__cause__ or failed}".splitlines()[0])
-            self._kept(run, f"after {self._said_ending(child)}")
+            self._kept(run, f"after {self._how_ended}")
             raise
         finally:
-            child.close()
-            self._child = None
+            self._over()
         if not self._given.forever:
             sys.exit(0)
         self._kept(run, "after exit code 0")
         time.sleep(1.0)  # a program that ends at once must not fill the timeline
+
+    def _over(self) -> None:
+        """Whatever came in between, nothing of the program is left."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
 
     # — a life —
 
@@ -100,7 +104,13 @@ class Watching:
             env["SICKBAY_GUIDANCE"] = run.guidance.replace("\0", "")
         if run.rolled_back:
             env["SICKBAY_ROLLED_BACK_TO"] = run.rolled_back.to
-        return Child(self._command, env, stop=self._given.stop_signal, grace=self._given.stop_timeout)
+        child = Child(self._command, env, stop=self._given.stop_signal, grace=self._given.stop_timeout)
+        try:
+            child.started()
+        except CannotStart:
+            child.close()
+            raise
+        return child
 
     def _live(self, run: Run, child: Child) -> None:
         """Until it has ended, by itself or because it was asked to."""
@@ -133,13 +143,15 @@ class Watching:
         silent = Silent(f"no output and no file changed for {self._given.silent_after:g} s")
         if self._given.restart_when_silent:
             child.stop()
+            self._how_ended = "silence"
             raise silent
         with contextlib.suppress(ActionFailed), run.action(self._name):
             raise silent
 
     def _told(self, child: Child) -> dict[str, Any]:
         """What is recorded of its end."""
-        told = {"ended": self._said_ending(child), "ran_for_s": round(time.monotonic() - child.began, 1)}
+        self._how_ended = self._said_ending(child)
+        told = {"ended": self._how_ended, "ran_for_s": round(time.monotonic() - child.began, 1)}
         return told if child.code == 0 else {**told, "last_lines": _last_lines(child.last_words())}
 
     def _judge(self, child: Child) -> None:
@@ -148,7 +160,7 @@ class Watching:
             raise EndedOnRequest("signal")
         if child.code != 0:
             words = _last_lines(child.last_words())
-            raise Crashed(": ".join([self._said_ending(child), *words[-1:]]))
+            raise Crashed(": ".join([self._how_ended, *words[-1:]]))
 
     @staticmethod
     def _said_ending(child: Child) -> str:
