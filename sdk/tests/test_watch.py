@@ -353,6 +353,26 @@ def test_a_check_proves_or_fails(ground: Ground) -> None:
         assert first["name"] == "check" and first["failure"] == "verification"
 
 
+def test_a_watch_that_heals_goes_back_by_itself(ground: Ground) -> None:
+    """The second crash in a row puts the files back to the last known good checkpoint, and it goes on."""
+    rates = ground.work / "rates"
+    code = f"""
+import pathlib, sys, time
+rates = pathlib.Path({str(rates)!r})
+while rates.read_text() == "right":
+    time.sleep(0.05)
+sys.exit(1)
+"""
+    ground.work.mkdir()
+    rates.write_text("right")
+    with ground.running(code, "--heal", "--check", "grep -q right rates"):
+        until(lambda: [one["standing"] for one in ground.checkpoints()] == ["good"])
+        rates.write_text("wrong")
+        until(lambda: rates.read_text() == "right")
+        crashes = [event for event in ground.events("failure") if event["failure"] == "crash"]
+        assert len(crashes) <= 2 and not ground.events("pause")
+
+
 def test_two_watches_of_one_name_are_refused(ground: Ground) -> None:
     """The second says who runs it, and starts nothing."""
     with ground.running(f"open({str(ground.work / 'up')!r}, 'w').write('x'); {SLEEPS}"):

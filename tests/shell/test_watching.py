@@ -139,6 +139,18 @@ def test_a_human_stops_it_at_once(watched: Watched) -> None:
     assert len(watched.starts()) == 2
 
 
+def test_a_program_may_be_let_to_its_end(watched: Watched) -> None:
+    """With --on-pause finish a pause names what still runs, and what ends is not started again."""
+    with watched.running("--on-pause", "finish"):
+        until(watched.starts, 60, "the start")
+        until(lambda: watched.status() == "running", 30)
+        watched.ask("POST", "agents/bot/pause/", reason="after this one")
+        until(lambda: watched.status() == "pausing", 30, "the pause")
+        watched.rates.write_text("wrong")
+        until(lambda: watched.status() == "paused", 30, "its end")
+        assert len(watched.starts()) == 1
+
+
 def test_a_rollback_stops_a_running_program_first(watched: Watched, shell: Shell) -> None:
     """It goes on from there by itself, and nothing was a failure."""
     with watched.running("--checkpoint-every", "0.2"):

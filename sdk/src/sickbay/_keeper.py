@@ -142,7 +142,7 @@ class Keeper:
         `restored`: the state is that of an earlier one, from before whatever fails now.
         """
         self._due = self._clock.boot() + self._every
-        if not restored:
+        if not restored and why != "rollback":  # what is left behind is not judged, and so not counted
             yield from self._checks.run()
         moment = self._moment(why, label, failing=bool(self.ledger.data.account.streak) and not restored)
         taken: Taken | None = None
