@@ -18,7 +18,7 @@ from sickbay._ward import Ward
 
 if TYPE_CHECKING:
     from sickbay._agent import Agent
-    from sickbay._safe_points import Asked
+    from sickbay._safe_points import Wanted
 
 T = TypeVar("T")
 Confirm = Callable[[str], Any]
@@ -64,17 +64,17 @@ class RunBase:
         return self._ward.points.rolled_back
 
     @property
-    def asked(self) -> Asked | None:
+    def wanted(self) -> Wanted | None:
         """What waits until nothing of the agent is in flight: "pause", "stop" (a human's decision),
         "rollback", or "leave" (the host wants the process to end, or a newer one took its place); else None.
 
         Look at it in an action that takes long, and end the action early. Asking changes nothing.
 
         Example:
-            while not job.done() and run.asked is None:
+            while not job.done() and run.wanted is None:
                 time.sleep(0.2)
         """
-        return self._ward.points.asked
+        return self._ward.points.wanted
 
     def ask(self, question: str, *, key: str) -> str:
         """Ask a human, and wait as a pause waits: raises at first, answers once the human has decided.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sickbay._orders import Orders
     from sickbay._returns import Returns
 
-Asked = Literal["pause", "stop", "rollback", "leave"]
+Wanted = Literal["pause", "stop", "rollback", "leave"]
 ASK_AGAIN = 30.0
 LONGEST_LABEL = 200
 
@@ -44,7 +44,7 @@ class SafePoints:
     # — around actions —
 
     @property
-    def asked(self) -> Asked | None:
+    def wanted(self) -> Wanted | None:
         """What waits until nothing is in flight."""
         pause = self._ledger.pause
         if self._ledger._end is not None:

@@ -121,7 +121,7 @@ class Watching:
             now = time.monotonic()
             if self._must_end(run):
                 child.stop()
-                raise EndedOnRequest(run.asked or "signal")
+                raise EndedOnRequest(run.wanted or "signal")
             if self._given.workspace and now >= due:
                 due = now + self._given.checkpoint_every
                 self._kept(run, None)
@@ -133,10 +133,10 @@ class Watching:
                     pass  # a success of that name ends a row of failures of that name
 
     def _must_end(self, run: Run) -> bool:
-        asked = run.asked
-        if asked == "pause" and self._given.on_pause == "finish":
+        wanted = run.wanted
+        if wanted == "pause" and self._given.on_pause == "finish":
             return False
-        return asked is not None or self._interrupts > 0
+        return wanted is not None or self._interrupts > 0
 
     def _tell_silence(self, run: Run, child: Child) -> None:
         """It counts, and the program goes on, unless it is to be started again."""
