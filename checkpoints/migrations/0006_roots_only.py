@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Many checkpoints may have the same memory, and one of them has its root: only that one is looked up."""
 
-    dependencies = [("checkpoints", "0003_rollbacks")]
+    dependencies = [("checkpoints", "0005_when_it_paused")]
 
     operations = [
         migrations.RemoveIndex(model_name="checkpoint", name="checkpoints_roots"),
