@@ -177,8 +177,9 @@ class Daphne(Served):
     log: Path = Path()
 
     def kill(self) -> None:
-        assert self.process is not None and self.process.pid is not None
-        os.kill(self.process.pid, signal.SIGKILL)
+        assert self.process is not None and self.process.process is not None
+        self.process.process.kill()
+        self.process.process.wait()
 
     def start(self) -> None:
         assert self.process is not None

@@ -107,6 +107,7 @@ def progress(writer: Writer, id: uuid.UUID, process: str, said: Said, now: dt.da
             _end(row, instance, target, said, ended, now)
         announce.changed_agent(row.agent_id, row.project_id)
         failpoint("rollback:told")
+    failpoint("rollback:kept")
     return queries.rollbacks().get(pk=row.pk)
 
 

@@ -125,6 +125,7 @@ def stage(writer: Writer, *, upload: uuid.UUID, records: list[Record], now: dt.d
         leased.update(until=now + LEASE)
         names = b"".join(sorted({record.name for record in records}))
         Lease.objects.create(project_id=writer.project_id, upload=upload, until=now + LEASE, names=names)
+    failpoint("uploading:kept")
     return stored
 
 
@@ -149,6 +150,7 @@ def take(writer: Writer, *, header: Header, records: list[Record], now: dt.datet
         found = _row(header, instance, memory, workspace, earlier, admitted, now)
         _write(found, instance, now)
         failpoint("taking:told")
+    failpoint("taking:kept")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sdk.tests.desk import breaks, fail, of_kind, paused, works
-from sickbay import ActionFailed, Agent, NoRun
+from sickbay import ActionFailed, Agent, AgentPauseRequired, NoRun
 from sickbay.testing import Harness, spooled
 
 ROOT = Path(__file__).parents[2]
@@ -182,12 +182,15 @@ def test_a_child_that_leaves_the_block_says_nothing(harness: Harness) -> None:
 
 def test_failures_of_an_account_outlive_a_restart(harness: Harness) -> None:
     """Two failures before a restart and one after it are three in a row."""
-    agent = harness.agent()
+    agent, ran = harness.agent(), []
     with agent.run() as run:
         fail(run, 2)
-    with paused(), agent.run() as run:
+    with pytest.raises(AgentPauseRequired) as pause, agent.run() as run:
+        run.execute(lambda: ran.append("after the restart"), name="other")
         fail(run)
-        run.execute(works)
+        run.execute(lambda: ran.append("after the third"))
+    assert pause.value.cause == "3 failures in a row, the limit is 3"
+    assert ran == ["after the restart"]
 
 
 def test_a_run_that_was_left_runs_nothing(harness: Harness) -> None:

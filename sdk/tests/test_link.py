@@ -95,8 +95,10 @@ def test_an_urgent_event_waits_for_nothing(
     link.register()
     link.flush()
     home.spool.append(event(1))
+    before = len(peer.headers)
     home.spool.append(event(2), sync=True)
     peer.until(lambda: peer.seqs(RUN) == [1, 2], 5)
+    assert [(header["first_seq"], header["n"]) for header in peer.headers[before:]] == [(1, 2)]
 
 
 def test_a_changed_state_goes_out_without_an_event(link: Link, home: Home, peer: Peer, heard: Heard) -> None:
@@ -312,9 +314,11 @@ def test_once_its_pause_is_lifted_a_refused_start_registers_by_itself(
     heard.state["pause"] = {"id": "p"}
     link = linked(home, peer.url, heard)
     link.register()
+    assert (link.epoch, len(peer.registers)) == (None, 1)
     peer.pause, heard.state["pause"] = None, None
     link.nudge(True)
     until(lambda: link.epoch == 1)
+    assert [(register["wants"], register["run"]) for register in peer.registers] == [("run", RUN)] * 2
     link.stop()
 
 

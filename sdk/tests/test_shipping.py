@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from sdk.tests.desk import of_kind, works
-from sdk.tests.peer import TOKEN, Peer
+from sdk.tests.peer import TOKEN, Door, Peer
 from sickbay import Agent
 from sickbay.testing import spooled
 from sickbay.tree.text import load
@@ -48,6 +47,18 @@ def packs(base: Path) -> list[str]:
         for p in (base / "refund-desk" / "main" / "checkpoints").iterdir()
         if p.suffix in (".pack", ".part", ".aside")
     )
+
+
+def refuse_the_next(peer: Peer, status: int, error: str) -> None:
+    """The next checkpoint, whatever else is asked before it."""
+
+    def answer(door: Door) -> bool:
+        is_one = door.command == "POST" and door.path.partition("?")[0].endswith("/checkpoints/")
+        if is_one:
+            door.answer(status, {"error": error, "message": "no", "what_to_do": "nothing"})
+        return is_one
+
+    peer.answers.append(answer)
 
 
 def test_what_was_taken_is_at_the_server_when_the_run_is_left(tmp_path: Path, peer: Peer) -> None:
@@ -100,15 +111,24 @@ def test_what_nobody_has_any_more_is_set_aside_and_the_next_one_holds_everything
     tmp_path: Path, peer: Peer
 ) -> None:
     """A signal says so; the checkpoints after it stand by themselves."""
-    agent = agent_of(tmp_path, peer, memory={"messages": []})
+    agent = agent_of(tmp_path, peer, memory={"messages": ["x" * 4000] * 20})
     with agent.run() as run:
-        peer.plant(422, {"error": "bad_node", "message": "no", "what_to_do": "nothing"})
-        peer.until(lambda: peer.depot.taken or not peer.answers)
-        for number in range(3):
-            agent.memory["messages"].append("y" * 4000 + str(number))
-            id = run.checkpoint().id
+        peer.until(lambda: peer.depot.taken)
         assert agent._life and agent._life.link.flush(10)
-    assert load(peer.depot.text(id))["messages"][2][-1] == "2"
+        refuse_the_next(peer, 422, "bad_node")
+        agent.memory["messages"].append("lost")
+        lost = run.checkpoint("lost").id
+        peer.until(lambda: not peer.answers)
+        assert agent._life.link.flush(10)
+        peer.depot.nodes.clear()  # what came before must not be needed
+        agent.memory["messages"].append("kept")
+        kept = run.checkpoint("kept").id
+        assert agent._life.link.flush(10)
+    assert load(peer.depot.text(kept))["messages"][-2:] == ["lost", "kept"]
+    assert lost.replace("-", "") not in [header["id"] for header in peer.depot.taken]
+    assert [name[-6:] for name in packs(tmp_path)] == [".aside"]
+    told = [e["title"] for e in spooled(tmp_path, "refund-desk") if e["kind"] == "signal"]
+    assert any("was not accepted by the server and is kept aside" in title for title in told)
 
 
 def test_a_large_one_goes_in_parts_and_goes_on_where_it_was_cut(tmp_path: Path, peer: Peer) -> None:
@@ -127,7 +147,7 @@ def test_a_large_one_goes_in_parts_and_goes_on_where_it_was_cut(tmp_path: Path, 
         peer.until(lambda: peer.depot.taken, 20)
     assert max(peer.depot.bodies) < 6_000_000
     assert sum(peer.depot.bodies) <= 12_500_000 + sent
-    assert not peer.depot.taken or peer.depot.taken[0]["why"] == "start"
+    assert peer.depot.taken[0]["why"] == "start" and sent > 0
 
 
 @pytest.mark.parametrize("point", ["pack:written", "pack:kept", "upload:answered", "upload:staged"])
@@ -156,9 +176,14 @@ def test_a_fenced_writer_sends_no_more(tmp_path: Path, peer: Peer) -> None:
     with agent.run() as run:
         peer.until(lambda: peer.depot.taken)
         assert agent._life and agent._life.link.flush(10)
-        peer.plant(409, {"error": "fenced", "message": "newer", "what_to_do": "stop"})
+        peer.epoch += 1  # a newer process has registered elsewhere
+        refuse_the_next(peer, 409, "fenced")
         agent.memory["n"] = 1
-        run.checkpoint()
+        waiting = run.checkpoint("fenced").id
         peer.until(lambda: not peer.answers)
-    assert len(peer.depot.taken) >= 1 and works() == 4
-    assert [e for e in spooled(tmp_path, "refund-desk") if e["kind"] == "run"] and of_kind is not None
+        run.checkpoint("after the fence")
+    assert [header["label"] for header in peer.depot.taken] == [None]
+    assert len([name for name in packs(tmp_path) if name.endswith(".pack")]) >= 2
+    with agent_of(tmp_path, peer, memory={"n": 0}).run():
+        pass
+    assert waiting.replace("-", "") in [header["id"] for header in peer.depot.taken]

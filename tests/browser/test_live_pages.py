@@ -14,6 +14,7 @@ from tests.browser.conftest import Complaints, Open
 from tests.browser.seeing import is_live
 from tests.pages import story
 from tests.product import Daphne
+from tests.waiting import slowness
 
 
 def becomes(instance: Instance, status: str, doing: str = "") -> None:
@@ -72,7 +73,7 @@ def test_daphne_restarted_under_an_open_page(
     expect(page.locator("[data-live-indicator]")).not_to_have_attribute("data-state", "live")
     becomes(worker, Status.RUNNING, "happened_meanwhile")
     daphne.start()
-    is_live(page, within_s=30)  # how long a page waits between two tries grows while nobody answers
+    is_live(page, within_s=10 * slowness())
     expect(page.locator("tbody")).to_contain_text("happened_meanwhile")
 
 

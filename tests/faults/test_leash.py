@@ -16,13 +16,13 @@ from dashboard.embedded.children import Child
 from tests.waiting import until
 
 PARENT = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from dashboard.embedded.children import Child
 child = Child("sleeper", ["sleep", "60"], log=Path(sys.argv[1]))
 child.start()
 print(child.pid, flush=True)
-time.sleep(60)
+threading.Event().wait(60)
 """
 
 

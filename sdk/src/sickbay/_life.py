@@ -147,6 +147,8 @@ class Life:
             check_memory(self._agent.memory)
         self.home = Home.open(given.name, given.instance, given.home, clock=self._clock)
         self._wire_up()
+        if self._fresh and self.keeper.workspace is not None:
+            self.keeper.workspace.take_as_it_is()
         self._say_alone()
         self.home.spool.begin(self._run, self._clock.wall())
         bury(self.home, self.ledger)

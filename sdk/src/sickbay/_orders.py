@@ -36,6 +36,7 @@ class Orders:
         self._ledger, self._receipt, self._wall, self._effects = ledger, receipt, wall, effects
         self._left: dict[str, Command] = {}
         self.rollback: Command | None = None  # waits for a safe point of the agent's own threads
+        self._mine: set[str] = set()  # rollbacks that this process has taken
         self._lock = threading.Lock()
         self._busy = self._more = False
 
@@ -119,7 +120,9 @@ class Orders:
     def _roll_back(self, command: Command, payload: dict[str, Any]) -> bool:
         """Done by the agent's own thread, at its next safe point; here it is only kept for it."""
         ledger, pause = self._ledger, payload.get("pause")
-        done = ledger.data.rolled_back
+        done, begun = ledger.data.rolled_back, ledger.data.restoring
+        if begun is not None and begun["command"] and begun["command"]["id"] == command["id"]:
+            return True  # told again while it is being done
         if done is not None and done.get("command") == command["id"]:
             return bool(done.get("owed")) or self.rolled_back(command)
         held = ledger.pause
@@ -133,8 +136,16 @@ class Orders:
         return True
 
     def take(self, command: Command) -> str:
-        """Whether this process may do it: ok, taken or fenced, or unreachable (ask again later)."""
-        return self._receipt(command["id"], "taken", "")
+        """Whether this process may do it: ok, taken or fenced, or unreachable (ask again later).
+
+        What an earlier process took and died of, this one takes over: the server hears nobody else about it.
+        """
+        if command["id"] in self._mine:
+            return "ok"
+        answer = self._receipt(command["id"], "taken", "")
+        if answer == "ok":
+            self._mine.add(command["id"])
+        return answer
 
     def rolled_back(self, command: Command) -> bool:
         """It is done: the pause goes, if it was to go, and the server is told."""
@@ -152,9 +163,12 @@ class Orders:
             )
         return self._answer(command, "done", "")
 
-    def gave_up(self, command: Command, why: str) -> None:
-        self._note(command, "refused", f"rollback refused: {why}")
-        self._answer(command, "refused", why[:500])
+    def gave_up(self, command: Command, why: str) -> bool:
+        """Whether the server has heard it."""
+        heard = self._answer(command, "refused", why[:500])
+        if heard:
+            self._note(command, "refused", f"rollback refused: {why}")
+        return heard
 
     def _settle(self, command: Command, payload: dict[str, Any], verb: str) -> bool:
         ledger, pause = self._ledger, payload.get("pause")

@@ -1,6 +1,7 @@
 """A workspace that is held open, with Sickbay's own directory in it.
 
     .sickbay/mark            says which workspace this is; not there: it is not mounted, or it is another
+    .sickbay/.gitignore      of all of it, so that neither `git add -A` nor `git clean` takes it
     .sickbay/stage/<id>/     files of a restore that is being prepared
     .sickbay/journal         the plan of a restore that has begun
     .sickbay/aside/<id>/     what a restore found that no checkpoint has
@@ -57,6 +58,7 @@ class Place:
         mark = self.mark
         if mark is None:
             mark = uuid.uuid4().hex
+            written(b".gitignore", b"*\n", self.own_fd)
             written(b"mark.new", mark.encode(), self.own_fd)
             os.rename(b"mark.new", MARK, src_dir_fd=self.own_fd, dst_dir_fd=self.own_fd)
         return mark

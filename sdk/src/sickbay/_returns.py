@@ -59,6 +59,8 @@ class Returns:
         self.edits = Edits(keeper, shipping)
         self.flush: Callable[[], object] = lambda: None
         self.put_memory = False  # this process has the memory that the record asked for
+        self.is_told = True  # the server knows how the last one ended that changed nothing
+        self._tried: tuple[str, str | None, Any] = ("", None, None)
 
     def begin(self, run: str) -> None:
         """What happened while there was no run is this run's to know."""
@@ -106,17 +108,26 @@ class Returns:
     # — the way —
 
     def rolling(self, order: Order, command: dict[str, Any] | None = None) -> Flow[RolledBack]:
-        """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds)."""
+        """All of it; raises RestoreRefused (nothing has changed) or RestoreUnfinished (and a pause holds).
+
+        What the server has ordered and cannot be fetched while it is away raises NotAnswered: try again.
+        """
         order.command = command
         self._leave_shared(order)
         if command is not None:
             yield Blocking(lambda: self._dated(order))
-        # Nothing of the agent runs while a pause holds, so what differs then was changed by hand.
-        by_hand = (yield Blocking(self.edits.look)) if self.ledger.pause is not None else None
-        before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
-        order.before = before.id or None
+        by_hand = self._tried_before(order)
+        if order.before is None:
+            # Nothing of the agent runs while a pause holds, so what differs then was changed by hand.
+            by_hand = (yield Blocking(self.edits.look)) if self.ledger.pause is not None else None
+            before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
+            order.before = before.id or None
+        self._tried = (order.rollback, order.before, by_hand)
         self._data.restoring = asdict(order)
-        yield Blocking(self._home.state.save)
+        if not (yield Blocking(self._home.state.save)):
+            why = f"what is begun cannot be written to {self._home.directory}, so nothing was rolled back"
+            self._gave_up(order, why)
+            raise RestoreRefused(why, what_to_do="make room there and roll back again")
         failpoint("rollback:recorded")
         self.ledger.tell(True)
         return (yield from self._carried(order, self.keeper.snapshot, by_hand))
@@ -131,6 +142,14 @@ class Returns:
                 what_to_do="roll back the memory alone, and change files by hand",
             )
         order.scope = {**order.scope, "workspace": False, "paths": None}
+
+    def _tried_before(self, order: Order) -> Any:
+        """The state just before, where an earlier try has kept it and nothing has happened since."""
+        rollback, before, by_hand = self._tried
+        if rollback != order.rollback or self.keeper.differs():
+            return None
+        order.before = before
+        return by_hand
 
     def _dated(self, order: Order) -> None:
         """An order names its checkpoint; since when effects count, and what it is called, is known here."""
@@ -191,6 +210,10 @@ class Returns:
             if self.is_pending or (again and not isinstance(error, RestoreRefused)):
                 self.stuck(order, str(error))
                 raise RestoreUnfinished(f"the rollback cannot go on yet: {error}") from error
+            if order.command is not None and _is_away(error):
+                self._data.restoring = None
+                self._home.state.save()
+                raise
             self._gave_up(order, str(error))
             if isinstance(error, RestoreRefused):
                 raise
@@ -222,6 +245,7 @@ class Returns:
             current=last or (current.folder if current is not None else None),
             rules=lambda text: left_out(text, left),
             scope=paths if paths else None,
+            mark=workspace.mark(),
         )
 
     def _put(self, text: bytes | None) -> None:
@@ -294,6 +318,17 @@ class Returns:
     # — what becomes of it —
 
     @property
+    def begun(self) -> dict[str, Any] | None:
+        """The command of what is being done."""
+        record = self._data.restoring
+        command: dict[str, Any] | None = record["command"] if record is not None else None
+        return command
+
+    def did(self, command: dict[str, Any]) -> bool:
+        done = self._data.rolled_back
+        return done is not None and done.get("command") == command["id"]
+
+    @property
     def owed(self) -> dict[str, Any] | None:
         """The command whose end the server has yet to be told."""
         done = self._data.rolled_back
@@ -324,7 +359,8 @@ class Returns:
         """Nothing was changed; the agent is where it was."""
         self._data.restoring = None
         self._home.state.save()
-        if not self._report(order, {"state": "failed", "why": why[:2000]}):
+        self.is_told = bool(self._report(order, {"state": "failed", "why": why[:2000]}))
+        if not self.is_told:
             self._note("failed", order, f"not rolled back to {order.label or order.checkpoint[:8]}: {why}")
         self.ledger.tell(True)
 
@@ -374,8 +410,15 @@ class Returns:
 
         workspace = self.keeper.workspace
         if workspace is not None:
-            _restore.finish(workspace.directory, self._fetch())
+            _restore.finish(workspace.directory, self._fetch(), mark=workspace.mark())
 
     def _fetch(self) -> Callable[[list[bytes]], dict[bytes, bytes]]:
         shipping = self._shipping()
         return self.keeper.nodes.fetch(shipping.fetch if shipping is not None else None)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it is the server that is not there: what it ordered is tried again when it is."""
+    from sickbay._wire import NotAnswered
+
+    return isinstance(error, NotAnswered)

@@ -13,7 +13,14 @@ import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
 from sickbay._checkpoint import Checkpoint, RolledBack
-from sickbay._errors import ActionFailed, BadArgument, NoRun, RestoreRefused, RestoreUnfinished
+from sickbay._errors import (
+    ActionFailed,
+    BadArgument,
+    NoRun,
+    RestoreRefused,
+    RestoreUnfinished,
+    SickbayError,
+)
 from sickbay._flow import Blocking, Flow
 from sickbay._resuming import ordered
 
@@ -130,6 +137,8 @@ class SafePoints:
     def going_back(self) -> Flow[None]:
         """Finish what was begun, and do what the server has ordered."""
         if self.is_unfinished or self._returns.is_pending:
+            if (begun := self._returns.begun) is not None:
+                yield Blocking(lambda: self._orders.take(begun))
             with contextlib.suppress(RestoreUnfinished, RestoreRefused):  # said where they were raised
                 yield from self._returns.finishing()
         if not self.can_go_back:
@@ -137,6 +146,9 @@ class SafePoints:
         yield from self._telling()
         command = self._orders.rollback
         if command is None or self.is_unfinished:
+            return
+        if self._returns.did(command):  # it was told again while it was being done
+            self._orders.rollback = None
             return
         taken = yield Blocking(lambda: self._orders.take(command))
         if taken == "unreachable":
@@ -147,20 +159,32 @@ class SafePoints:
             yield from self._obeying(command)
 
     def _obeying(self, command: dict[str, Any]) -> Flow[None]:
+        self._returns.is_told = True
         try:
             yield from self._returns.rolling(ordered(command), command)
-        except (RestoreRefused, ValueError) as refused:
-            why = str(refused)
-            yield Blocking(lambda: self._orders.gave_up(command, why))
         except RestoreUnfinished:
             return
+        except (RestoreRefused, ValueError) as refused:
+            why = str(refused)
+            if not self._returns.is_told or not (yield Blocking(lambda: self._orders.gave_up(command, why))):
+                self._later(command)
+        except SickbayError:  # the server is away, and has what is needed
+            self._later(command)
         else:
             yield from self._telling()
+
+    def _later(self, command: dict[str, Any]) -> None:
+        """Nothing was changed and nobody was told: it is tried again when the server is there."""
+        self._orders.rollback = command
+        self._ask_again_at = self._clock.boot() + ASK_AGAIN
 
     def _telling(self) -> Flow[None]:
         """The server is owed the proof of what was done; without it no pause of a decision ends."""
         command = self._returns.owed
         if command is None:
+            return
+        if (yield Blocking(lambda: self._orders.take(command))) == "unreachable":
+            self._ask_again_at = self._clock.boot() + ASK_AGAIN
             return
         heard = yield Blocking(self._returns.tell_owed)
         if heard == "verified":

@@ -28,6 +28,7 @@ from pathlib import Path
 from sickbay import _stat_cache
 from sickbay._folder import Change, Emit, Fetch, Folder, Found, Kept, WorkspaceRefused, closed, differing
 from sickbay._ignore import DEFAULTS, FILENAME, Rules
+from sickbay._landmark import Landmark
 from sickbay._reading import DIRECTORIES, FILES, LeftOut, Reading, is_still, read_again
 from sickbay._walk import SPOTS, Limits, Walk, unreadable
 from sickbay.tree import files
@@ -75,6 +76,7 @@ class Workspace:
         self._ignore, self._limits = tuple(ignore), limits or Limits()
         self._cache = home / "workspace.cache" if home else None
         self._homes = (home, *home.parents[:2]) if home else ()
+        self._landmark = Landmark(self.directory, home) if home else None
         self._turn = int.from_bytes(os.urandom(2), "big")
         self._lock = threading.RLock()
         self._last: Folder | None = None
@@ -187,9 +189,21 @@ class Workspace:
                 "this process read it?"
             ) from error
         try:
+            if self._landmark is not None:
+                self._landmark.check(root)
             yield root
         finally:
             os.close(root)
+
+    def mark(self) -> str | None:
+        """By which a restore knows it; WorkspaceRefused when what is there now is another directory."""
+        with self._lock, self._root():
+            return self._landmark.mark if self._landmark is not None else None
+
+    def take_as_it_is(self) -> None:
+        """Whatever directory is there now is the workspace."""
+        if self._landmark is not None:
+            self._landmark.forget()
 
     def _read_rules(self, root: int, text: bytes | None) -> bool:
         """Take the rules as they are now; whether they are those of the snapshot before."""

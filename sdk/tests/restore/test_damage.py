@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sdk.tests.restore.trees import FILE, HELLO, Store, entry, folder, link
 from sdk.tests.restore.victim import Victim
 from sickbay._restore import restore
@@ -75,7 +77,10 @@ def test_files_that_are_not_what_was_said(victim: Victim) -> None:
         (2 << 20, store.put(b"ZZ")),
     ]
     for said, what in wrong:
-        victim.refuses(entry(b"good"), entry(b"x", rest=varint(said) + what))
+        told = victim.refuses(entry(b"good"), entry(b"x", rest=varint(said) + what))
+        assert re.search("was not restored, and nothing in it was changed|cannot be used", told), told
+    restore(victim.work, store.forged(entry(b"good"), entry(b"x", rest=varint(size) + name)), store)
+    assert (victim.work / "x").stat().st_size == size
 
 
 def test_directories_that_are_none(victim: Victim) -> None:
@@ -101,7 +106,7 @@ def test_directories_that_are_none(victim: Victim) -> None:
         b"",
         b"\0" * 32,
     ):
-        victim.refuses_root(root)
+        assert "cannot be used" in (told := victim.refuses_root(root)), told
 
 
 def test_one_bad_name_among_many(victim: Victim) -> None:
