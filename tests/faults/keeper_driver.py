@@ -20,7 +20,7 @@ FILES = [work / part for part in ("a.txt", "b.txt", "deep/c.txt", "deep/er/d.txt
 _safe_points.ASK_AGAIN = 0.5  # a server that was killed is back at once
 agent = Agent(
     name, workspace=work, memory={"n": 0, "said": []}, heal=False,
-    budget=FailureBudget(max_consecutive=100_000, max_hourly=100_000),
+    budget=FailureBudget(max_consecutive=1000, max_hourly=1000),
 )  # fmt: skip
 told = ""
 

@@ -23,9 +23,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents.models import Agent, Command, Entry, Project
-from checkpoints import store, tasks
+from checkpoints import store
 from checkpoints.models import Checkpoint, Lease, RetentionPolicy, Rollback
 from checkpoints.services import verifying
+from dashboard.celery import app
 from dashboard.embedded.children import Child
 from sickbay.tree.directory import IN_PLACE, SUBDIRECTORY, entries_in, entries_of
 from sickbay.tree.directory import Entry as Found
@@ -77,7 +78,8 @@ class Ground:
 
     def start(self) -> None:
         command = [sys.executable, str(DRIVER), "keeper", str(self.work), str(self.ledger)]
-        self.agent = subprocess.Popen(command, env=self.env, stderr=subprocess.DEVNULL)
+        with self.ledger.with_name("agent.log").open("ab") as log:
+            self.agent = subprocess.Popen(command, env=self.env, stderr=log)
 
     def kill(self, victim: str) -> None:
         """SIGKILL, and the start that a supervisor would make."""
@@ -94,6 +96,12 @@ class Ground:
             os.killpg(self.worker.process.pid, signal.SIGKILL)
             self.worker.process.wait()
             self.worker.start()
+
+    def taken(self) -> int:
+        """How many the agent has told of; it must be there to tell."""
+        assert self.agent is not None
+        assert self.agent.poll() is None, self.ledger.with_name("agent.log").read_text()[-2000:]
+        return len(self.said("taken"))
 
     def said(self, word: str) -> list[list[str]]:
         lines = [
@@ -158,23 +166,29 @@ def numbers(checkpoint: Checkpoint) -> set[str]:
     return {said, *inside(entries_of(fetch([root])[root]))}
 
 
-def test_killed_at_random_nothing_is_mixed_lost_or_done_twice(
-    daphne: Daphne, worker: Child, project: Project, tmp_path: Path, schedule: Schedule
-) -> None:
-    """P10: agent, web server and worker are killed again and again: every state is whole, all of it once."""
-    dice = schedule.dice("checkpoints")
+@pytest.fixture
+def ground(daphne: Daphne, worker: Child, project: Project, tmp_path: Path) -> Iterator[Ground]:
     ground = Ground(daphne, worker, project, tmp_path)
     ground.start()
-    until(lambda: ground.said("taken"), 60 * slowness(), "the first checkpoint")
+    yield ground
+    assert ground.agent is not None
+    ground.agent.kill()
+    ground.agent.wait()
+
+
+def test_killed_at_random_nothing_is_mixed_lost_or_done_twice(ground: Ground, schedule: Schedule) -> None:
+    """P10: agent, web server and worker are killed again and again: every state is whole, all of it once."""
+    dice = schedule.dice("checkpoints")
+    until(ground.taken, 60 * slowness(), "the first checkpoint")
     until(lambda: Agent.objects.filter(name="keeper").exists(), 30 * slowness(), "the agent")
     RetentionPolicy.objects.create(agent=Agent.objects.get(), steps=[(5, 0), (None, 20)])
     for number in schedule.rounds(20, 200):
-        at_least = len(ground.said("taken")) + dice.randrange(1, 6)
+        at_least = ground.taken() + dice.randrange(1, 6)
         if number % 2:
             ground.order(dice)
         if number % 3 == 0:
-            tasks.retain.delay()
-        until(lambda: len(ground.said("taken")) >= at_least, 60 * slowness(), f"work, round {number}")  # noqa: B023
+            app.send_task("checkpoints.tasks.retain")
+        until(lambda: ground.taken() >= at_least, 60 * slowness(), f"work, round {number}")  # noqa: B023
         ground.kill(victim := dice.choice(VICTIMS))
         print(number, victim)
     ground.settle()

@@ -29,7 +29,6 @@ LARGE = 11 * 1024 * 1024  # bytes of a file that goes ahead of its checkpoint in
 UPLOADING = ["uploading:added", "uploading:kept", "uploading:added:2", "uploading:kept"]
 TAKING = ["taking:added", "taking:row", "taking:told", "taking:kept"]
 REPORTING = ["rollback:told", "rollback:ended", "rollback:told", "rollback:kept"]
-DROPPING = ["retention:taken_over", "retention:dropped", "sweeping:named", "sweeping:batch"]
 
 
 @pytest.fixture(scope="module")
