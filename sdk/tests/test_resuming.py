@@ -12,7 +12,7 @@ import pytest
 from sdk.tests.desk import fail, of_kind, paused
 from sdk.tests.peer import TOKEN, Peer
 from sickbay import Agent, Memory, RestoreUnfinished
-from sickbay.testing import Harness
+from sickbay.testing import Harness, spooled
 
 
 @pytest.fixture
@@ -191,3 +191,20 @@ def test_what_waits_may_be_told_against_what_was_sent(tmp_path: Path, peer: Peer
     again = agent_of(tmp_path / "as it was when it was killed", peer, memory={"n": 0})
     with again.run():
         assert again.memory == {**known, "n": 7}
+
+
+def test_without_the_server_an_older_memory_is_better_than_none(tmp_path: Path, peer: Peer) -> None:
+    """The newest needs what only the server has: it goes on from the last that is whole here, and says so."""
+    first = agent_of(tmp_path, peer, memory={"n": 0, "said": ["x" * 500] * 40})
+    with first.run():
+        peer.until(lambda: peer.depot.taken)
+        assert first._life is not None and first._life.link.flush(10)
+        first._life.keeper.safe(at_once=True)
+        peer.down()
+        first.memory["n"] = 1
+    again = agent_of(tmp_path, peer, memory={})
+    with again.run() as run:
+        assert again.memory["n"] == 0 and len(again.memory["said"]) == 40
+        run.checkpoint()
+    told = [e["title"] for e in spooled(tmp_path, "refund-desk") if e["kind"] == "signal"]
+    assert any("could not go on from checkpoint" in title for title in told)

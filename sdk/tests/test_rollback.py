@@ -39,6 +39,16 @@ with agent.run() as run:
     print(agent.memory["n"], sorted(files.items()), bool(run.rolled_back), flush=True)
 """
 
+HEARS = """
+import os, sys
+from pathlib import Path
+from sickbay import Agent
+base, work = sys.argv[1:]
+with Agent("desk", home=Path(base), workspace=work, memory={"n": 0}).run() as run:
+    print(bool(run.rolled_back), flush=True)
+    os._exit(137)
+"""
+
 
 @pytest.fixture
 def peer() -> Iterator[Peer]:
@@ -316,3 +326,13 @@ def test_killed_at_any_point_the_next_start_finishes(tmp_path: Path, point: str)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1 [('a.txt', 'old'), ('only-old.txt', 'x')] True\n"
+
+
+def test_a_rollback_at_the_entry_is_told_to_one_run(tmp_path: Path) -> None:
+    """The run that begins after it hears of it; when that one is killed at once, the next does not."""
+    command = [sys.executable, "-c", DYING, str(tmp_path / "home"), str(tmp_path / "work")]
+    env = {**os.environ, "SICKBAY_FAILPOINT": "rollback:files"}
+    assert subprocess.run(command, env=env, timeout=60, check=False).returncode == 137
+    heard = [sys.executable, "-c", HEARS, str(tmp_path / "home"), str(tmp_path / "work")]
+    told = [subprocess.run(heard, capture_output=True, text=True, timeout=60).stdout for _ in range(2)]
+    assert told == ["True\n", "False\n"]

@@ -130,15 +130,16 @@ def test_roll_back_and_resume_is_verified_and_running(
         good = until(lambda: Checkpoint.objects.filter(standing="good").first())
         assert good is not None and incident is not None
         until(lambda: Instance.objects.get().status == "paused", 20)
-        until(
-            lambda: Checkpoint.objects.filter(label="when it paused").exists(), 20
-        )  # the version's last move
-        incident.refresh_from_db()
-        asked(
-            daphne, operator, f"incidents/{incident.pk}/decide/", decision="rollback", reason="it drifted",
-            version=incident.version, checkpoint="last_known_good", guidance="slowly",
-        )  # fmt: skip
+        until(lambda: Checkpoint.objects.filter(label="when it paused").exists(), 20)
+        until(lambda: decided(incident), 20, "the decision")  # what comes late moves the version
         connection.close()  # this thread's own
+
+    def decided(incident: Incident) -> bool:
+        incident.refresh_from_db()
+        said = {"decision": "rollback", "reason": "it drifted", "guidance": "slowly"}
+        said |= {"version": incident.version, "checkpoint": "last_known_good"}
+        path = f"{daphne.url}/api/v1/incidents/{incident.pk}/decide/"
+        return urllib3.request("POST", path, headers=operator, json=said).status == 200
 
     human = threading.Thread(target=decide, daemon=True)
     human.start()

@@ -47,6 +47,9 @@ def step(run: Run) -> None:
     if back is not None and back.before != told:
         told = str(back.before)
         say("back", back.to, told, agent.memory["n"], *shows())
+    if (work.parent / "rest").exists():
+        threading.Event().wait(0.1)
+        return
     n = agent.memory["n"] + 1
     write(n)
     agent.memory["n"] = n
@@ -56,7 +59,7 @@ def step(run: Run) -> None:
     if taken.id:
         say("taken", taken.id, n)
     run.execute(len, "abc", verify=lambda length: length == 3)
-    threading.Event().wait(0.02)
+    threading.Event().wait(0.1)
 
 
 say("began")

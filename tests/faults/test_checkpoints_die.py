@@ -39,6 +39,7 @@ from tests.waiting import slowness, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DRIVER = Path(__file__).with_name("keeper_driver.py")
+GOING_BACK = ["rollback:recorded", "restore:after_plan", "restore:put:2", "rollback:memory", "rollback:done"]
 VICTIMS = ["agent", "agent", "agent", "web", "worker"]
 OPEN = ("ordered", "taken", "restoring", "applied")
 
@@ -76,10 +77,11 @@ class Ground:
         self.agent: subprocess.Popen[bytes] | None = None
         self.ordered: list[str] = []
 
-    def start(self) -> None:
+    def start(self, failpoint: str = "") -> None:
+        env = {**self.env, "SICKBAY_FAILPOINT": failpoint}
         command = [sys.executable, str(DRIVER), "keeper", str(self.work), str(self.ledger)]
         with self.ledger.with_name("agent.log").open("ab") as log:
-            self.agent = subprocess.Popen(command, env=self.env, stderr=log)
+            self.agent = subprocess.Popen(command, env=env, stderr=log)
 
     def kill(self, victim: str) -> None:
         """SIGKILL, and the start that a supervisor would make."""
@@ -133,11 +135,17 @@ class Ground:
             lambda: not Rollback.objects.filter(state__in=OPEN).exists(), 60 * slowness(),
             "the last rollback", every=0.2,
         )  # fmt: skip
+        (self.work.parent / "rest").touch()
+        ids = {id for id, _ in self.said("taken")}
+        until(lambda: ids <= _told(), 120 * slowness(), "what was taken", every=0.5)
         assert self.agent is not None
         self.agent.terminate()
         self.agent.wait(60)
-        ids = {id for id, _ in self.said("taken")}
-        assert {str(e.ref) for e in Entry.objects.filter(kind="checkpoint")} >= ids
+
+
+def _told() -> set[str]:
+    """The checkpoints that the timeline tells of."""
+    return set(Entry.objects.filter(kind="checkpoint").values_list("ref", flat=True))
 
 
 def numbers(checkpoint: Checkpoint) -> set[str]:
@@ -174,6 +182,30 @@ def ground(daphne: Daphne, worker: Child, project: Project, tmp_path: Path) -> I
     assert ground.agent is not None
     ground.agent.kill()
     ground.agent.wait()
+
+
+def test_an_ordered_rollback_is_done_once_whoever_dies_over_it(ground: Ground) -> None:
+    """P10: taken by one process and finished by the next, it is proven, told to the server, and over."""
+    until(ground.taken, 60 * slowness(), "the first checkpoint")
+    for point in GOING_BACK:
+        dies_over_a_rollback(ground, point)
+    ground.settle()
+    judged(ground)
+
+
+def dies_over_a_rollback(ground: Ground, point: str) -> None:
+    assert ground.agent is not None
+    ground.agent.kill()
+    ground.agent.wait()
+    ground.start(point)
+    known, more = len(ground.ordered), len(ground.said("taken")) + 3
+    until(lambda: len(ground.said("taken")) >= more, 60 * slowness(), f"work before {point}")
+    dice = random.Random(point)
+    until(lambda: ground.order(dice) or len(ground.ordered) > known, 30 * slowness(), "the order", every=0.5)
+    assert ground.agent.wait(60 * slowness()) == 137, point
+    ground.start()
+    rows = Rollback.objects.filter(pk=ground.ordered[-1], state="verified")
+    until(rows.exists, 60 * slowness(), f"the end after {point}")
 
 
 def test_killed_at_random_nothing_is_mixed_lost_or_done_twice(ground: Ground, schedule: Schedule) -> None:

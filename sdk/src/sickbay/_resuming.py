@@ -34,15 +34,28 @@ def resuming(
     if has_run or returns.put_memory or not keeper.has_state:
         return
     order, is_ours = yield Blocking(lambda: _newest(keeper, returns, reaches()))
-    if order is None:
-        return
-    try:
-        yield from returns.going_on(order, files=not is_ours)
-    except RestoreUnfinished as stuck:
-        returns.stuck(order, str(stuck))
-    except (RestoreRefused, SickbayError, ValueError, OSError) as error:
-        log.warning("sickbay: %s begins with the memory it was given: %s", returns.name, error)
-        keeper.say(f"could not go on from checkpoint {order.label or order.checkpoint[:8]}: {error}")
+    while order is not None:
+        try:
+            yield from returns.going_on(order, files=not is_ours)
+            return
+        except RestoreUnfinished as stuck:
+            returns.stuck(order, str(stuck))
+            return
+        except (RestoreRefused, SickbayError, ValueError, OSError) as error:
+            order, is_ours = _said(keeper, returns, order, error), True
+
+
+def _said(keeper: Keeper, returns: Returns, order: Order, error: Exception) -> Order | None:
+    """What stands in the way is said; an older one that is at hand is better than none."""
+    older = _at_hand(keeper)
+    if older is not None and older.at >= order.at:
+        older = None
+    instead = f"from that of {older.label or older.id[:8]}" if older else "with the memory it was given"
+    log.warning("sickbay: %s goes on %s: %s", returns.name, instead, error)
+    keeper.say(
+        f"could not go on from checkpoint {order.label or order.checkpoint[:8]}, but {instead}: {error}"
+    )
+    return returns.order_of(older) if older is not None else None
 
 
 def _newest(keeper: Keeper, returns: Returns, shipping: Shipping | None) -> tuple[Order | None, bool]:
@@ -60,15 +73,14 @@ def _newest(keeper: Keeper, returns: Returns, shipping: Shipping | None) -> tupl
         keeper.shelf.told(told.id, told.standing)
         order = Order(told.id, told.memory, told.workspace, told.at, label=told.label)
         return order, keeper.shelf.get(told.id) is not None
-    found = waiting or _at_hand(keeper)
+    found = waiting or _at_hand(keeper) or next(iter(keeper.shelf.usable()), None)
     return (returns.order_of(found), True) if found is not None else (None, True)
 
 
 def _at_hand(keeper: Keeper) -> Taken | None:
-    """Without the server: the newest whose memory is here, else the newest."""
+    """The newest whose memory is here."""
     usable = keeper.shelf.usable()
-    here = (taken for taken in usable if taken.memory and keeper.text_at_hand(taken.memory) is not None)
-    return next(here, usable[0] if usable else None)
+    return next((t for t in usable if t.memory and keeper.text_at_hand(t.memory) is not None), None)
 
 
 def ordered(command: dict[str, Any]) -> Order:

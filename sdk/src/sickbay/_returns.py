@@ -67,6 +67,7 @@ class Returns:
         told = self._data.rolled_back
         if told is not None and not told.get("run"):
             told["run"] = run
+            self._home.state.save()  # told to this run and to no later one
 
     # — to where —
 
