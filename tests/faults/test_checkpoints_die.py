@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from celery import Celery
 from django.conf import settings
 from django.utils import timezone
 
@@ -26,7 +27,6 @@ from agents.models import Agent, Command, Entry, Project
 from checkpoints import store
 from checkpoints.models import Checkpoint, Lease, RetentionPolicy, Rollback
 from checkpoints.services import verifying
-from dashboard.celery import app
 from dashboard.embedded.children import Child
 from sickbay.tree.directory import IN_PLACE, SUBDIRECTORY, entries_in, entries_of
 from sickbay.tree.directory import Entry as Found
@@ -129,6 +129,12 @@ class Ground:
                 if answer.status == 200:
                     self.ordered += [row["id"] for row in answer.json()["rollbacks"]]
 
+    def retain(self) -> None:
+        """What the alarm clock does every quarter of an hour."""
+        with Celery(broker=settings.REDIS_URL) as clock:
+            clock.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+            clock.send_task("checkpoints.tasks.retain")
+
     def settle(self) -> None:
         """Everybody lives, and what was begun comes to its end."""
         until(
@@ -219,7 +225,7 @@ def test_killed_at_random_nothing_is_mixed_lost_or_done_twice(ground: Ground, sc
         if number % 2:
             ground.order(dice)
         if number % 3 == 0:
-            app.send_task("checkpoints.tasks.retain")
+            ground.retain()
         until(lambda: ground.taken() >= at_least, 60 * slowness(), f"work, round {number}")  # noqa: B023
         ground.kill(victim := dice.choice(VICTIMS))
         print(number, victim)

@@ -27,8 +27,15 @@ ROWS = {
     "p/<slug:project>/agents/<str:name>/pause/": "GET pause, POST pause",
     "p/<slug:project>/agents/<str:name>/start/": "GET decide, POST decide",
     "p/<slug:project>/agents/<str:name>/rollback/": "POST decide",
+    "p/<slug:project>/agents/<str:name>/bisect/": "GET view",
+    "p/<slug:project>/agents/<str:name>/wrong/": "GET view, POST decide",
     "p/<slug:project>/agents/<str:name>/effects/<str:id>/answer/": "POST decide",
     "p/<slug:project>/rollbacks/<uuid:id>/withdraw/": "POST decide",
+    "p/<slug:project>/rollbacks/<uuid:id>/": "GET view",
+    "p/<slug:project>/rollbacks/<uuid:id>/now/": "GET view",
+    "p/<slug:project>/rollbacks/<uuid:id>/effects.csv": "GET view",
+    "p/<slug:project>/rollbacks/<uuid:id>/effects.json": "GET view",
+    "p/<slug:project>/checkpoints/<uuid:pk>/rollback/": "GET view, POST decide",
     "p/<slug:project>/checkpoints/pick/": "GET view",
     "p/<slug:project>/checkpoints/<uuid:pk>/judge/": "POST decide",
     "p/<slug:project>/checkpoints/<uuid:pk>/pin/": "POST decide",
@@ -38,6 +45,7 @@ ROWS = {
     "p/<slug:project>/checkpoints/<uuid:a>..<uuid:b>/value/": "GET view",
     "p/<slug:project>/checkpoints/<uuid:a>..<uuid:b>/file/": "GET view",
     "p/<slug:project>/checkpoints/<uuid:a>..<uuid:b>/reveal/": "POST decide",
+    "p/<slug:project>/checkpoints/<uuid:a>..<uuid:b>/since/": "GET view",
     "p/<slug:project>/incidents/": "GET view",
     "p/<slug:project>/incidents/list/": "GET view",
     "p/<slug:project>/incidents/<int:pk>/": "GET view",
@@ -47,6 +55,8 @@ ROWS = {
     "p/<slug:project>/incidents/<int:pk>/resume/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/rollback/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/effects/answer/": "POST decide",
+    "p/<slug:project>/incidents/<int:pk>/effects.csv": "GET view",
+    "p/<slug:project>/incidents/<int:pk>/effects.json": "GET view",
     "p/<slug:project>/incidents/<int:pk>/stop/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/withdraw/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/start/": "POST decide",
@@ -84,6 +94,7 @@ ROWS = {
     "api/v1/agents/<name>/rollback/": "POST decide",
     "api/v1/agents/<name>/rollbacks/": "GET view",
     "api/v1/agents/<name>/wrong/": "POST decide",
+    "api/v1/agents/<name>/bisect/": "GET view",
     "api/v1/agents/<name>/effects/<id>/answer/": "POST decide",
     "api/v1/incidents/": "GET view",
     "api/v1/incidents/<int:id>/": "GET view",
@@ -127,7 +138,10 @@ TOPICS = {
     "project": "view",
 }
 # What an address must be asked with so that who may is answered; the rest are asked with nothing.
+# "?since": in the address, whatever the method; its value is the word for one of what is there.
 ASKED = {
+    "p/<slug:project>/checkpoints/<uuid:a>..<uuid:b>/since/": {"at": '["rates"]'},
+    "p/<slug:project>/agents/<str:name>/wrong/": {"?since": "checkpoints"},
     "p/<slug:project>/checkpoints/<uuid:a>..<uuid:b>/items/": {
         "at": '["messages"]',
         "place": 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
@@ -87,7 +88,10 @@ def asked(here: Ground, route: str, method: str, verb: str | None, asking: Askin
 
 
 def answer(here: Ground, route: str, method: str, asking: Asking) -> tuple[int, bytes, bool]:
-    path, said = here.path(route), ASKED.get(route, {})
+    asks = ASKED.get(route, {})
+    said = {key: value for key, value in asks.items() if key[0] != "?"}
+    more_of_it = urlencode({key[1:]: here.values[str(asks[key])] for key in asks.keys() - said.keys()})
+    path = here.path(route) + (f"?{more_of_it}" if more_of_it else "")
     asking.client.raise_request_exception = False
     more: dict[str, Any] = {"headers": asking.headers}
     if method == "GET":

@@ -18,7 +18,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sickbay import _journal
 from sickbay._checkpoint import RolledBack
@@ -28,6 +28,7 @@ from sickbay._failpoints import failpoint
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
 from sickbay._order import Order, left_out
+from sickbay._progress import Heard, is_away, report
 from sickbay._state import Pause
 from sickbay.tree.paths import entry_at, entry_name
 
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from sickbay._shelf import Taken
     from sickbay._shipping import Shipping
     from sickbay._workspace import Snapshot
-
-
-Heard = Literal["verified", "heard", "refused"] | None
 
 
 class Returns:
@@ -211,7 +209,7 @@ class Returns:
             if self.is_pending or (again and not isinstance(error, RestoreRefused)):
                 self.stuck(order, str(error))
                 raise RestoreUnfinished(f"the rollback cannot go on yet: {error}") from error
-            if order.command is not None and _is_away(error):
+            if order.command is not None and is_away(error):
                 self._data.restoring = None
                 self._home.state.save()
                 raise
@@ -384,27 +382,8 @@ class Returns:
         line = {"kind": "rollback", "name": "rollback", "outcome": outcome, "title": title[:500]}
         self.ledger.note({**line, "checkpoint": order.checkpoint, "before": order.before, "by": order.by})
 
-    @harmless(None)
     def _report(self, order: Order, said: dict[str, Any]) -> Heard:
-        """What the server says to it; None: it has not heard it yet."""
-        from sickbay._wire import Refused
-
-        shipping = self._shipping()
-        if shipping is None:
-            return None
-        body = {**said, "before": order.before}
-        if order.command is None:
-            body |= {"asked_by": order.asked_by, "checkpoint": order.checkpoint, "reason": order.why}
-            body |= {"scope": order.scope}
-        try:
-            answer = shipping.progress(order.rollback, body)
-        except Refused as refused:
-            log.warning("sickbay: the server does not take the report of a rollback: %s", refused)
-            return None if refused.error in ("no_checkpoint", "not_taken") else "refused"
-        except SickbayError as error:
-            log.warning("sickbay: the report of a rollback did not get through: %s", error)
-            return None
-        return "verified" if answer.verified else "heard"
+        return report(self._shipping(), order, said)
 
     def _finished(self) -> None:
         from sickbay import _restore
@@ -416,10 +395,3 @@ class Returns:
     def _fetch(self) -> Callable[[list[bytes]], dict[bytes, bytes]]:
         shipping = self._shipping()
         return self.keeper.nodes.fetch(shipping.fetch if shipping is not None else None)
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether it is the server that is not there: what it ordered is tried again when it is."""
-    from sickbay._wire import NotAnswered
-
-    return isinstance(error, NotAnswered)
