@@ -228,7 +228,7 @@ class Life(RuleBasedStateMachine):
 
 def test_the_whole_life_is_as_the_model_says(db: None, schedule: Schedule) -> None:
     """Whatever comes after whatever: the product and a plain model agree after each step."""
-    lives, steps = len(schedule.rounds(6, 200)), len(schedule.rounds(25, 80))
+    lives, steps = len(schedule.rounds(5, 200)), len(schedule.rounds(20, 80))
     run_state_machine_as_test(
         Life,
         settings=settings(
