@@ -26,7 +26,7 @@ from agents.models import (
     Token,
     User,
 )
-from checkpoints.models import Checkpoint, Rollback
+from checkpoints.models import Checkpoint, Rollback, Watch
 from tests.builders import make_token
 from tests.conftest import member
 from tests.domain import cast, rolling
@@ -106,6 +106,7 @@ class Ground:
             list(Agent.objects.filter(project=project).values_list("version", "status").order_by("pk")),
             list(Incident.objects.filter(project=project).values_list("state", "version").order_by("pk")),
             list(Checkpoint.objects.filter(project=project).values_list("standing", "pinned").order_by("pk")),
+            list(Watch.objects.filter(agent__project=project).values_list("is_on", "policy").order_by("pk")),
             Command.objects.filter(instance__agent__project=project).count(),
             Entry.objects.filter(project_id=project).count(),
             AuditEntry.objects.filter(project_id=project).count(),
@@ -129,6 +130,10 @@ def made(project: Project, alice: User) -> Ground:
         state="done", begun_at=timezone.now(),
     )  # fmt: skip
     target = AlertTarget.objects.create(project=project, kind="email", label=MARK, address="x@example.com")
+    watch = Watch.objects.create(
+        agent_id=instance.agent_id, where="memory", path="rates.fee", op="equals", value="0", by=MARK,
+        at=timezone.now(),
+    )  # fmt: skip
     token = Token.objects.filter(project=project).order_by("pk")[0]
     return Ground(
         project,
@@ -138,6 +143,7 @@ def made(project: Project, alice: User) -> Ground:
             "..": str(now.pk), "rollbacks": str(rollback.pk), "commands": str(command.pk), "add": "email",
             "effects": str(effect.pk), "alerts": str(target.pk), "tokens": str(token.pk), "welcome": "x",
             "files": "policies/old.md",
+            "watches": str(watch.pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},
     )  # fmt: skip
