@@ -44,14 +44,14 @@ VICTIMS = ["agent", "agent", "agent", "web", "worker"]
 OPEN = ("ordered", "taken", "restoring", "applied")
 
 
-@pytest.fixture(scope="module")
-def daphne(django_db_setup: None) -> Iterator[Daphne]:
+@pytest.fixture
+def daphne(at_leisure: None, django_db_setup: None) -> Iterator[Daphne]:
     with running_daphne() as daphne:
         yield daphne
 
 
 @pytest.fixture
-def worker(transactional_db: None, tmp_path: Path) -> Iterator[Child]:
+def worker(at_leisure: None, transactional_db: None, tmp_path: Path) -> Iterator[Child]:
     """The real worker, on the tests' servers."""
     command = [sys.executable, "-m", "celery", "-A", "dashboard", "worker", "--without-gossip"]
     env = {"SICKBAY_DATABASE_URL": database_url(), "SICKBAY_REDIS_URL": settings.REDIS_URL}
@@ -178,6 +178,13 @@ def numbers(checkpoint: Checkpoint) -> set[str]:
     said = str(memory["n"])
     root = bytes(checkpoint.workspace)
     return {said, *inside(entries_of(fetch([root])[root]))}
+
+
+@pytest.fixture(autouse=True)
+def at_leisure(schedule: Schedule) -> None:
+    """Minutes where others use the machine as well: by hand, until the short form has been timed."""
+    if not schedule.is_long:
+        pytest.skip("only with --faults=long")
 
 
 @pytest.fixture
