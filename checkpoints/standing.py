@@ -5,6 +5,7 @@ good      no counted failure was open, no verdict since the last good one was `f
           a human's word, or that it is the first
 unproven  not yet
 suspect   taken while failures were counting
+          A human who lets it go on from its state has seen what failed: that no longer stands between.
 bad       condemned
 """
 
@@ -27,6 +28,7 @@ class Facts:
     fails: int = 0
     unknowns: int = 0
     checks: int = 0
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Ruling:
 
 def on_arrival(facts: Facts, before: Before | None, *, is_first: bool) -> Ruling:
     """How a new checkpoint stands. Without a parent nothing hangs over."""
-    if before is None or before.standing == "good":
+    if before is None or before.standing == "good" or (facts.resumed and before.standing != "bad"):
         before = Before("good", tainted=False, proven=False)
     from_bad = before.standing == "bad"
     tainted = bool(facts.fails or facts.unknowns) or before.tainted or from_bad

@@ -22,7 +22,7 @@ def clear_below(judged: Checkpoint) -> int:
     moved = 0
     for found in later.order_by("at", "id")[:MOST]:
         before = above.get(found.parent) if found.parent is not None else None
-        if before is None or found.judged_by or found.standing != Standing.UNPROVEN:
+        if before is None or found.judged_by or not found.tainted or found.standing != Standing.UNPROVEN:
             continue
         ruling = _weighed(found, before)
         above[found.pk] = standing.Before(ruling.standing, ruling.tainted, ruling.proven)

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from agents import announce
 from agents.access import Actor
-from agents.models import Agent, Cause, Incident, Kind
+from agents.models import Agent, Cause, Decision, Incident, Kind
 from agents.services import audit, entries, incidents
 from agents.services.rows import Statement, several
 from agents.services.snapshots import text
@@ -60,13 +60,21 @@ class Judged:
     checkpoint: Checkpoint
 
 
-def on_arrival(found: Checkpoint, parent: Checkpoint | None, *, is_first: bool) -> None:
-    """Fills in how the new row stands."""
-    facts = standing.Facts(found.failing, found.passes, found.fails, found.unknowns, found.checks)
+def on_arrival(
+    found: Checkpoint, parent: Checkpoint | None, *, is_first: bool, resumed: bool = False
+) -> None:
+    """Fills in how the new row stands; `resumed` is the agent's word, and counts when somebody did."""
+    resumed = resumed and parent is not None and _was_resumed(found, parent)
+    facts = standing.Facts(found.failing, found.passes, found.fails, found.unknowns, found.checks, resumed)
     before = standing.Before(parent.standing, parent.tainted, parent.proven) if parent else None
     ruling = standing.on_arrival(facts, before, is_first=is_first)
     found.standing, found.proven_by, found.reason = ruling.standing, ruling.proven_by, ruling.reason
     found.tainted, found.proven, found.soaks = ruling.tainted, ruling.proven, ruling.soaks
+
+
+def _was_resumed(found: Checkpoint, parent: Checkpoint) -> bool:
+    decided = Decision.objects.filter(pause__instance_id=found.instance_id, verb__in=("resume", "start"))
+    return decided.filter(at__gt=parent.at).exists()
 
 
 def now_good(found: Checkpoint) -> None:

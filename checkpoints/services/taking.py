@@ -60,6 +60,7 @@ class FactsSaid(msgspec.Struct, frozen=True):
     actions: Count = 0
     unverified: Count = 0
     checks: Count = 0
+    resumed: bool = False
 
 
 class ManifestSaid(msgspec.Struct, frozen=True):
@@ -214,7 +215,7 @@ def _row(
     if workspace is not None:
         found.files, found.bytes = shapes[workspace].items, shapes[workspace].length
     _put_root(found, admitted)
-    standings.on_arrival(found, parent, is_first=newest is None)
+    standings.on_arrival(found, parent, is_first=newest is None, resumed=facts.resumed)
     found.root = name_of(manifest_of(found, parent.root if parent else None).plain())
     found.crc = crc_of(found)
     return found

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from agents import access
 from agents.models import Agent, AuditEntry, Entry, Incident, Instance, Kind, Project, User
+from agents.services import decisions
 from checkpoints import queries, standing
 from checkpoints.models import Checkpoint
 from checkpoints.services import standing as standings
@@ -22,6 +23,7 @@ from tests.restore.test_taking import messages
 MINUTE = dt.timedelta(minutes=1)
 NOW = dt.datetime(2026, 3, 4, 3, 12, tzinfo=dt.UTC)
 SAID = [{"unknown": 1}, {"pass": 1}, {"fail": 1}]
+FAILED = Before("suspect", tainted=True, proven=False)
 UNPROVEN = Before("unproven", tainted=False, proven=False)
 
 
@@ -30,6 +32,19 @@ UNPROVEN = Before("unproven", tainted=False, proven=False)
     [
         (Facts(), None, True, ("good", "start")),
         (Facts(passes=1), None, True, ("good", "verified")),
+        (
+            Facts(passes=1, resumed=True),
+            Before("suspect", tainted=True, proven=False),
+            False,
+            ("good", "verified"),
+        ),
+        (
+            Facts(fails=1, resumed=True),
+            Before("suspect", tainted=True, proven=False),
+            False,
+            ("unproven", ""),
+        ),
+        (Facts(passes=1, resumed=True), Before("bad", tainted=True, proven=False), False, ("unproven", "")),
         (Facts(), Before("good", tainted=False, proven=False), False, ("unproven", "")),
         (Facts(passes=1), UNPROVEN, False, ("good", "verified")),
         (Facts(checks=1), UNPROVEN, False, ("good", "verified")),
@@ -205,6 +220,22 @@ def test_a_new_checkpoint_makes_an_older_approval_stale(taker: Taker) -> None:
     before = pause.incident.version
     taken(taker, 2)
     assert Incident.objects.get(pk=pause.incident_id).version > before
+
+
+@pytest.mark.parametrize(("decided", "stands"), [(True, "good"), (False, "unproven")])
+def test_what_a_human_let_go_on_is_no_longer_doubted(
+    taker: Taker, project: Project, alice: User, decided: bool, stands: str
+) -> None:
+    """After a resume the next pass proves; the agent's word alone that there was one does not."""
+    taken(taker, 1)
+    pause = cast.spends_its_budget(taker.instance(), now=timezone.now())
+    wrong = {"failing": True, "verdicts": {"pass": 0, "fail": 3, "unknown": 0}}
+    assert taken(taker, 2, why="pause", facts=wrong).standing == "suspect"
+    if decided:
+        said = {"incident_id": pause.incident_id, "version": pause.incident.version, "reason": "fixed"}
+        decisions.decide(actor=cast.actor(alice, project), verb="resume", now=timezone.now(), **said)
+    found = taken(taker, 3, facts={"resumed": True, "verdicts": {"pass": 1, "fail": 0, "unknown": 0}})
+    assert found.standing == stands
 
 
 @pytest.mark.parametrize("why", ["pause", "end"])

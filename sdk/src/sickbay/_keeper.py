@@ -162,7 +162,9 @@ class Keeper:
         with self.ledger.lock:
             facts = self.facts
             self.shelf.soaked(facts, self._clock.boot())
-            wire = facts.wire(failing)
+            wire, parent = facts.wire(failing), self.shelf.get(self.parent)
+            if parent is not None and _standing.was_resumed(self.ledger.data.settled, parent.at):
+                wire["resumed"] = True
             moment = Moment(why, label, self._clock.wall(), text, wire, facts.act, facts.last_action)
             facts.begin_anew()
         return moment

@@ -72,9 +72,14 @@ class Ruling:
     proven: bool
 
 
+def was_resumed(settled: dict[str, Any] | None, since: float) -> bool:
+    """Whether a human let the agent go on from its state after this moment, with what failed in view."""
+    return bool(settled and settled.get("verb") in ("resume", "start") and settled["at"] > since)
+
+
 def on_arrival(facts: dict[str, Any], before: Ruling | None, *, is_first: bool) -> Ruling:
     """How a new checkpoint stands; `before` is its parent's ruling."""
-    if before is None or before.standing == GOOD:
+    if before is None or before.standing == GOOD or (facts.get("resumed") and before.standing != BAD):
         before = Ruling(GOOD, False, False)
     verdicts = facts["verdicts"]
     tainted = bool(verdicts["fail"] or verdicts["unknown"]) or before.tainted or before.standing == BAD
