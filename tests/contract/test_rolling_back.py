@@ -33,7 +33,7 @@ def step(run):
     if run.rolled_back:
         run.execute(lambda: prices.read_text(), name="look", verify=lambda text: text == "right")
         agent.memory["seen"] = agent.memory["prices"]
-        run.waiting(0.05)
+        run.waiting(60, "more prices")
         return
     if agent.memory["n"] == 0:
         prices.write_text("right")

@@ -62,10 +62,8 @@ class Ledger:
         self.tell_doing: Callable[[str | None], None] = lambda text: None
         self.tell_ended: Callable[[int, str, str | None, str | None], None] = lambda act, name, ok, said: None
         self.tell_failed: Callable[[], None] = lambda: None
-        self._home = home
-        self._limits = limits
-        self._clock = clock
-        self._url = url
+        self._home, self._limits, self._clock, self._url = home, limits, clock, url
+        self.waits: tuple[str, float] | None = None  # on what, and until when by the wall clock
         self._weather = Weather()
         self._barrier: Barrier | None = self._refusal if self.data.pause else None
         self._end: Barrier | None = None
@@ -85,7 +83,7 @@ class Ledger:
             if barred is not None:
                 raise barred
             self.in_flight[act.act] = act
-            self._doing_since = self._clock.wall()
+            self._doing_since, self.waits = self._clock.wall(), None
             self._mark()
         self.tell_doing(act.name)
 
@@ -305,8 +303,10 @@ class Ledger:
             }
 
     def doing(self) -> str | None:
-        """The newest action in flight."""
+        """The newest action in flight; else what the agent said that it waits for."""
         act = next(reversed(self.in_flight.values()), None)
+        if act is None and self.waits is not None and self.waits[1] > self._clock.wall():
+            return self.waits[0]
         return act.name if act is not None else None
 
     def status(self) -> str:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar, cast, overload
 
+from sickbay import _waiting
 from sickbay._action import Action, Ended, performed
 from sickbay._arguments import unknown
 from sickbay._asking import ask, check_question
@@ -75,6 +76,27 @@ class RunBase:
                 time.sleep(0.2)
         """
         return self._ward.points.wanted
+
+    def waiting(self, seconds: float, what: str = "") -> None:
+        """Say that the agent waits on purpose, for at most so long; it returns at once.
+
+        The fleet shows "waits for the export until 03:20:00 UTC" in place of nothing. It ends with the next
+        action, or when the time is over. It is a safe point.
+
+        Args:
+            seconds: how long at most, up to 31 days.
+            what: in a few words, what it waits for.
+
+        Raises:
+            AgentPauseRequired: the agent is paused.
+            BadArgument: not a number of seconds.
+
+        Example:
+            run.waiting(3600, "the nightly export")
+            export.wait()
+        """
+        _waiting.check(seconds, what)
+        _waiting.say(self._ward.ledger, seconds, what, self._ward.clock.wall())
 
     def ask(self, question: str, *, key: str) -> str:
         """Ask a human, and wait as a pause waits: raises at first, answers once the human has decided.
