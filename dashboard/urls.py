@@ -29,6 +29,7 @@ from dashboard.views import (
 )
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
+from dashboard.views.forgotten import forgotten
 from dashboard.views.theme import choose as choose_theme
 from dashboard.views.waiting_count import waiting_count
 
@@ -110,6 +111,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("welcome/<str:secret>/", first_admin, name="first_admin"),
     path("", include("checkpoints.urls")),
     path("", include("agents.urls")),
+    path("accounts/password/reset/", forgotten, name="account_reset_password"),
     path("accounts/", include("allauth.urls")),
     path("theme/", choose_theme, name="theme"),
     path("design/", design, name="design"),
