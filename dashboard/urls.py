@@ -33,6 +33,8 @@ from dashboard.views.forgotten import forgotten
 from dashboard.views.theme import choose as choose_theme
 from dashboard.views.waiting_count import waiting_count
 
+handler400 = "dashboard.views.unknown_host.bad_request"
+
 in_project: list[URLPattern] = [
     path("", fleet.fleet, name="fleet"),
     path("fleet/waiting/", fleet.waiting, name="fleet_waiting"),

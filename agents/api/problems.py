@@ -27,6 +27,11 @@ WORDS = {
     404: ("not_found", "There is nothing at this address.", "See /api/v1/docs for the routes."),
     405: ("wrong_method", "This address does not take that method.", "See the header Allow."),
     413: ("too_long", "The body is too long.", "Send less at once."),
+    421: (
+        "unknown_host",
+        "The host name in this address is not in SICKBAY_HOSTS, so nothing is answered under it.",
+        "On the server set SICKBAY_HOSTS to all names it answers to, by comma, or use a name it knows.",
+    ),
     429: ("too_many", "Too many requests.", "Wait, then try again."),
     500: ("bug", "The server failed; this is a bug of ours.", "Try again; tell us when it stays."),
     503: ("unavailable", "The server cannot answer now.", "Try again in a moment."),
