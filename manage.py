@@ -11,6 +11,8 @@ import gc
 import os
 import sys
 
+ASKING = ("audit", "invite", "project", "retain", "signin", "token", "verify")
+
 
 def take_data_option(arguments: list[str]) -> list[str]:
     """The arguments without `--data DIR`, which becomes SICKBAY_DATA."""
@@ -30,6 +32,16 @@ def take_data_option(arguments: list[str]) -> list[str]:
     return kept
 
 
+def refuse_missing_data(command: str) -> None:
+    """What only asks makes no directory out of a misspelt one; `up` makes it, and what serves."""
+    data = os.environ.get("SICKBAY_DATA")
+    if command in ASKING and data and not os.environ.get("SICKBAY_DATABASE_URL") and not os.path.isdir(data):
+        sys.exit(
+            f"There is no data directory {data}: start Sickbay on it (manage.py up), "
+            "or name another with --data DIR or SICKBAY_DATA."
+        )
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
     arguments = take_data_option(sys.argv)
@@ -39,9 +51,15 @@ def main() -> None:
         sys.exit(up(arguments[2:]))
     if arguments[1:2] == ["serve"]:
         gc.disable()  # loading makes little garbage; a killed server is back a tenth of a second sooner
+    refuse_missing_data("".join(arguments[1:2]))
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(arguments)
+    try:
+        execute_from_command_line(arguments)
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

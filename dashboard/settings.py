@@ -1,8 +1,8 @@
 """Settings: everything that differs between machines comes from the environment.
 
 `SICKBAY_DATABASE_URL` and `SICKBAY_REDIS_URL` name the servers. Without them the embedded ones
-under `SICKBAY_DATA` are used (`manage.py up` starts them and writes their addresses to
-`servers.json` there; every other command reads that file).
+under `SICKBAY_DATA` are used (`manage.py up` starts them and writes their addresses and its own
+to `servers.json` there; every other command reads that file).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEBUG = False
 ALLOWED_HOSTS = os.environ.get("SICKBAY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("SICKBAY_ORIGINS", "").split(",") if o]
 BEHIND_TLS = os.environ.get("SICKBAY_TLS") == "1"
-SITE_URL = (os.environ.get("SICKBAY_SITE_URL") or "http://127.0.0.1:8000").rstrip("/")
+SITE_URL = SERVERS.site_url
 
 INSTALLED_APPS = [
     "django.contrib.auth",

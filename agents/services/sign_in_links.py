@@ -28,6 +28,14 @@ def first_administrator() -> User | None:
     return user or User.objects.create_superuser(NOBODY_YET)
 
 
+def only_administrator() -> User | None:
+    """Whoever administers everything alone; None when nobody does, or several do."""
+    found = [
+        user for user in User.objects.filter(is_superuser=True, is_active=True) if user.has_usable_password()
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 @transaction.atomic
 def issue(*, user: User, now: datetime) -> str:
     """The secret part of the link's address."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -11,22 +12,28 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from django.core.exceptions import ImproperlyConfigured
+
+NO_PLACE = "Nothing can be kept in {data} ({why}): name a directory that you may write with --data DIR."
+
 
 @dataclass(frozen=True)
 class Servers:
     database: dict[str, Any]
     redis_url: str
+    site_url: str
 
 
 def addresses(environ: Mapping[str, str], data_dir: Path) -> Servers:
-    """The two servers' addresses; embedded ones that never ran get a placeholder that refuses to connect."""
+    """The servers' addresses and our own; embedded ones that never ran get one that refuses to connect."""
     note = data_dir / "servers.json"
     noted = json.loads(note.read_text()) if note.exists() else {}
     database = (
         environ.get("SICKBAY_DATABASE_URL") or noted.get("database_url") or "postgresql://127.0.0.1:1/none"
     )
     broker = environ.get("SICKBAY_REDIS_URL") or noted.get("redis_url") or "redis://127.0.0.1:1/0"
-    return Servers(database=parse_database_url(database), redis_url=broker)
+    site = environ.get("SICKBAY_SITE_URL") or noted.get("site_url") or "http://127.0.0.1:8000"
+    return Servers(parse_database_url(database), redis_url=broker, site_url=site.rstrip("/"))
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
@@ -47,11 +54,14 @@ def secret_key(environ: Mapping[str, str], data_dir: Path) -> str:
     if given := environ.get("SICKBAY_SECRET_KEY"):
         return given
     path = data_dir / "secret.key"
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError), open(path, "x", opener=_for_its_owner) as file:
+            file.write(secrets.token_urlsafe(48))
         return path.read_text().strip()
-    with os.fdopen(fd, "w") as file:
-        file.write(secrets.token_urlsafe(48))
-    return path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(NO_PLACE.format(data=data_dir, why=error.strerror)) from error
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -23,13 +23,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
+from django.core.exceptions import ImproperlyConfigured
+
+from dashboard.embedded.addresses import NO_PLACE
 from dashboard.embedded.children import Child, ServerFailed
 from dashboard.embedded.demo import demo_children
 from dashboard.embedded.postgres import Postgres
 from dashboard.embedded.supervisor import AskedToStop, Supervisor, on_stop, say
 from dashboard.embedded.unprivileged import private_file
 from dashboard.embedded.valkey import Valkey, choose_url
+from dashboard.mail import mail_settings, networks
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS, PRODUCT, AGENTS = range(3)
@@ -41,12 +46,18 @@ class CannotStart(Exception):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=8000, help="where the web server listens (8000)")
+    parser.add_argument("--port", type=port_number, default=8000, help="where the web server listens (8000)")
     parser.add_argument("--host", default="127.0.0.1", help="the address it listens on (127.0.0.1)")
     parser.add_argument("--demo", action="store_true", help="run the example agents too")
     parser.add_argument(
         "--data", metavar="DIR", help="where everything is kept (SICKBAY_DATA, else .sickbay)"
     )
+
+
+def port_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("give a number up to 65535")
+    return int(text)
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +80,7 @@ def start(options: argparse.Namespace) -> int:
                 supervisor.watch()
             finally:
                 supervisor.stop()
-    except (CannotStart, ServerFailed) as error:
+    except (CannotStart, ServerFailed, ImproperlyConfigured) as error:
         say(str(error))
         return 1
     except AskedToStop:
@@ -80,6 +91,8 @@ def start(options: argparse.Namespace) -> int:
 def bring_up(supervisor: Supervisor, data: Path, options: argparse.Namespace) -> None:
     began = time.monotonic()
     site = site_of(options)
+    mail_settings(os.environ.get("SICKBAY_SMTP_URL", ""))
+    networks(os.environ.get("SICKBAY_ALERT_ALLOW_CIDRS", ""))
     refuse_taken_port(options.host, options.port)
     python_environment(data)
     os.environ["SICKBAY_DATA"] = str(data)
@@ -93,6 +106,8 @@ def bring_up(supervisor: Supervisor, data: Path, options: argparse.Namespace) ->
     say(f"Sickbay is at {site} (ready after {time.monotonic() - began:.1f} s)")
     if prepared["link"]:
         say(f"Become its first administrator, once, within a day: {prepared['link']}")
+    if names := answers_to(options):
+        say(names)
     say(f"Logs are in {data / 'log'}. Ctrl-C stops everything.")
     if options.demo:
         for child in demo_children(ROOT, data, site, prepared["token"]):
@@ -120,13 +135,18 @@ def start_servers(supervisor: Supervisor, data: Path) -> None:
     if not redis_url:
         valkey.wait_until_ready(broker)
         redis_url = embedded = valkey.url
-    noted = {"database_url": database_url, "redis_url": redis_url, "embedded_redis_url": embedded}
+    noted = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "embedded_redis_url": embedded,
+        "site_url": os.environ["SICKBAY_SITE_URL"],
+    }
     private_file(note, json.dumps(noted, indent=1))
 
 
 def prepare(data: Path, demo: bool) -> dict[str, str]:
-    """`manage.py prepare` answers with a line of JSON: the sign-in link, the demo's token."""
-    command = [*manage("prepare"), *(["--demo"] if demo else [])]
+    """`manage.py prepare --json` answers with a line: the sign-in link, the demo's token."""
+    command = [*manage("prepare", "--json"), *(["--demo"] if demo else [])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, start_new_session=True)
     if done.returncode:
         raise ServerFailed(f"The database could not be prepared:\n{done.stderr.strip()[-2000:]}")
@@ -153,9 +173,7 @@ def manage(*arguments: str) -> list[str]:
 @contextlib.contextmanager
 def only_one(data: Path, options: argparse.Namespace) -> Iterator[None]:
     """Holds the data directory. The lock ends with the process, however that ends."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data / "up.lock").open("a+") as lock:
-        os.chmod(lock.fileno(), 0o600)
+    with open_lock(data) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -168,6 +186,16 @@ def only_one(data: Path, options: argparse.Namespace) -> Iterator[None]:
         lock.write(f"pid {os.getpid()}, {site_of(options)}")
         lock.flush()
         yield
+
+
+def open_lock(data: Path) -> TextIO:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data / "up.lock").open("a+")
+        os.chmod(lock.fileno(), 0o600)
+    except OSError as error:
+        raise CannotStart(NO_PLACE.format(data=data, why=error.strerror)) from error
+    return lock
 
 
 def refuse_taken_port(host: str, port: int) -> None:
@@ -187,6 +215,20 @@ def refuse_taken_port(host: str, port: int) -> None:
 def site_of(options: argparse.Namespace) -> str:
     host = options.host if options.host not in ("0.0.0.0", "::") else "127.0.0.1"
     return f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
+
+
+def answers_to(options: argparse.Namespace) -> str:
+    """Which host names work, where more than this machine can reach it."""
+    if options.host in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    named = os.environ.get("SICKBAY_HOSTS")
+    if named:
+        return f"It answers to these host names alone (SICKBAY_HOSTS): {named}"
+    usual = "localhost,127.0.0.1,[::1]"
+    return (
+        f"From other machines it answers to no name yet: set SICKBAY_HOSTS to all of its names, like "
+        f"SICKBAY_HOSTS={socket.gethostname()},{usual}, and SICKBAY_SITE_URL to the address in alerts."
+    )
 
 
 def probe_of(options: argparse.Namespace) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
+
+from agents.models import Project
 
 NOTHING_RUNS = (
     "Nothing runs on {data}: start it (manage.py up), or name another with --data DIR or SICKBAY_DATA."
@@ -25,6 +29,23 @@ class AskingCommand(BaseCommand):
             named = os.environ.get("SICKBAY_DATABASE_URL")
             raise CommandError(NO_ANSWER if named else NOTHING_RUNS.format(data=settings.DATA_DIR)) from error
         return super().execute(*args, **options)
+
+
+def project_named(name: str) -> Project:
+    project = Project.objects.filter(name=name).first()
+    if project is None:
+        names = ", ".join(Project.objects.order_by("name").values_list("name", flat=True)) or "none"
+        raise CommandError(f"There is no project {name!r:.80}. There is: {names}.")
+    return project
+
+
+def typist() -> str:
+    """Who types: their name on this machine, as the log keeps it."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        name = f"uid {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def direct_parameters() -> dict[str, Any]:

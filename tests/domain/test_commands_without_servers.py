@@ -13,7 +13,16 @@ import pytest
 from tests.product import MANAGE, OWN_SERVERS
 from tests.waiting import slowness
 
-COMMANDS = [["token", "--scope", "agent"], ["signin"], ["project", "x"], ["audit", "verify"]]
+COMMANDS = [
+    ["token", "--scope", "agent"],
+    ["signin"],
+    ["project", "x"],
+    ["audit", "verify"],
+    ["invite", "dora@example.com", "--role", "viewer"],
+    ["verify"],
+    ["retain"],
+    ["prepare"],
+]
 
 
 def said(command: list[str], data: Path, **more: str) -> str:
@@ -32,6 +41,53 @@ def test_nothing_runs_is_one_sentence(tmp_path: Path, command: list[str]) -> Non
     sentence = said(command, tmp_path)
     assert sentence.startswith(f"CommandError: Nothing runs on {tmp_path}: ")
     assert "--data DIR" in sentence and "\n" not in sentence
+
+
+def refused(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **OWN_SERVERS, **more}
+    return subprocess.run([*MANAGE, *command], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_a_misspelt_directory_is_not_made(tmp_path: Path) -> None:
+    """A command that asks leaves nothing behind where nothing was."""
+    done = refused("token", "--scope", "agent", "--data", str(tmp_path / "typo"))
+    assert done.returncode == 1 and done.stderr.startswith("There is no data directory ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["up", "prepare", "token"])
+def test_data_that_is_a_file_is_one_sentence(tmp_path: Path, command: str) -> None:
+    """A file in the directory's place is named, without a traceback."""
+    (tmp_path / "file").write_text("")
+    scope = ["--scope", "agent"] if command == "token" else []
+    done = refused(command, *scope, "--data", str(tmp_path / "file"))
+    assert done.returncode in (1, 2) and done.stderr.count("\n") == 1
+    assert str(tmp_path / "file") in done.stderr and "--data DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SICKBAY_SMTP_URL", "mail.example.com"),
+        ("SICKBAY_SMTP_URL", "smtp://host:port"),
+        ("SICKBAY_ALERT_ALLOW_CIDRS", "10.1.2.3/99"),
+    ],
+)
+@pytest.mark.parametrize("command", ["up", "signin"])
+def test_a_setting_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, command: str, name: str, value: str
+) -> None:
+    """The variable is named and how to write it, before anything is started."""
+    done = refused(command, "--data", str(tmp_path), **{name: value})
+    assert done.returncode in (1, 2) and done.stderr.startswith(f"{name}: ")
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "postgres").exists()
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "eight"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    """What no port can be is said by the option's name."""
+    done = refused("up", "--data", str(tmp_path), "--port", port)
+    assert done.returncode == 2 and "--port" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_ran_once_is_not_waited_for(tmp_path: Path) -> None:

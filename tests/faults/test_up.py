@@ -11,12 +11,14 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psutil
 import psycopg
 import pytest
 from django.conf import settings
 
+from dashboard.management.asking import typist
 from tests.product import MANAGE, OWN_SERVERS, Product, database_url, running_product
 from tests.waiting import slowness, until
 
@@ -66,6 +68,27 @@ def test_other_commands_find_the_servers(product: Product) -> None:
     """`token --data` prints one token and nothing else; an unknown project is named."""
     assert product.token().count("_") == 2
     assert product.token("operator").startswith("sb_")
+
+
+def test_commands_know_where_it_serves(product: Product) -> None:
+    """A link of the command line leads to the port that `up` listens on, and names what was asked for."""
+    product.env = {"SICKBAY_SITE_URL": ""}
+    try:
+        assert product.manage("signin").startswith(f"{product.url}/welcome/")
+        invited = product.manage("invite", "dora@example.com", "--role", "viewer")
+        assert invited.startswith(f"{product.url}/welcome/") and "\n" not in invited
+        assert product.manage("prepare").startswith("The database is prepared.")
+    finally:
+        product.env = {}
+
+
+def test_a_token_of_the_command_line_says_whose_it_is(product: Product) -> None:
+    """It is named after who typed, on which machine, and ends when it was asked to."""
+    product.manage("token", "--scope", "agent", "--lasts", "30")
+    newest = "SELECT label, expires_at - created_at FROM agents_token ORDER BY id DESC LIMIT 1"
+    with psycopg.connect(product.database_url()) as connection:
+        label, lasts = connection.execute(newest).fetchone() or ("", None)
+    assert label == typist() and lasts == timedelta(days=30)
 
 
 def test_second_up_is_refused(product: Product) -> None:

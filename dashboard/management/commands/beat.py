@@ -38,12 +38,19 @@ class Command(BaseCommand):
         rounds = threading.Event()
         with contextlib.suppress(KeyboardInterrupt):
             while not rounds.is_set():
-                try:
-                    with lock_connection() as held:
-                        tick_while_held(app, held, rounds)
-                except psycopg.OperationalError as error:
-                    log.warning("beat lost its lock", why=str(error).strip())
-                    rounds.wait(ROUND)
+                beat(app, rounds)
+
+
+def beat(app: Any, rounds: threading.Event) -> None:
+    """Ticks as long as it has the lock; a database that is away is tried again a round later."""
+    said = "beat cannot reach the database"
+    try:
+        with lock_connection() as held:
+            said = "beat lost its lock"
+            tick_while_held(app, held, rounds)
+    except psycopg.OperationalError as error:
+        log.warning(said, why=str(error).strip())
+        rounds.wait(ROUND)
 
 
 def lock_connection() -> psycopg.Connection[Any]:

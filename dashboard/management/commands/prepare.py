@@ -1,7 +1,7 @@
 """`manage.py prepare`: migrations, the project `main`, the first administrator's link; `up` runs it.
 
-May run many times, and on several machines at once: an advisory lock puts them in a row. Answers with one
-line of JSON: {"link", "token"}, each empty when there is nothing to say.
+May run many times, and on several machines at once: an advisory lock puts them in a row. With `--json` it
+answers with one line: {"link", "token"}, each empty when there is nothing to say.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.db import connection
 from django.utils import timezone
 
 from agents.models import Project, Scope
 from agents.services import sign_in_links, tokens
 from dashboard.embedded.unprivileged import private_file
+from dashboard.management.asking import AskingCommand
 
 LOCK = 7_420_001
 
 
-class Command(BaseCommand):
+class Command(AskingCommand):
     help = "Bring the database up to date and make what everything needs; `up` does this itself."
     requires_system_checks = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--demo", action="store_true", help="also answer with a token for the examples")
+        parser.add_argument("--json", action="store_true", help="answer with JSON, as `up` reads it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                 cursor.execute("SELECT agents_entry_days(%s, %s)", days_around(now))
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
-        self.stdout.write(json.dumps(answer))
+        self.stdout.write(json.dumps(answer) if options["json"] else words(answer))
 
 
 def prepare(now: datetime, *, demo: bool) -> dict[str, str]:
@@ -50,6 +51,15 @@ def prepare(now: datetime, *, demo: bool) -> dict[str, str]:
     first = sign_in_links.first_administrator()
     link = link_of(sign_in_links.issue(user=first, now=now)) if first else ""
     return {"link": link, "token": demo_token(project, now) if demo else ""}
+
+
+def words(answer: dict[str, str]) -> str:
+    said = ["The database is prepared."]
+    if answer["link"]:
+        said.append(f"Become its first administrator, once, within a day: {answer['link']}")
+    if answer["token"]:
+        said.append(f"The examples' token: {answer['token']}")
+    return "\n".join(said)
 
 
 def link_of(secret: str) -> str:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from agents.services import projects
-from dashboard.management.asking import AskingCommand
+from dashboard.management.asking import AskingCommand, typist
 
 
 class Command(AskingCommand):
@@ -21,7 +21,7 @@ class Command(AskingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
         try:
-            made = projects.make(name=name, by="the command line", now=timezone.now())
+            made = projects.make(name=name, by=typist(), now=timezone.now())
         except projects.BadName as error:
             raise CommandError(f"{name!r:.80} cannot be a name. {error}") from error
         self.stdout.write(f"Project {name} is made." if made else f"Project {name} exists already.")

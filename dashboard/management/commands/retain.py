@@ -5,14 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from agents.models import Project
 from checkpoints.services import retention
+from dashboard.management.asking import AskingCommand
 
 
-class Command(BaseCommand):
+class Command(AskingCommand):
     help = "Drop the checkpoints that no policy keeps, and free what nothing needs any more."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

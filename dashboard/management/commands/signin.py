@@ -1,4 +1,4 @@
-"""`manage.py signin [EMAIL]` prints a one-time link: the first administrator's, or a lost password's."""
+"""`manage.py signin [EMAIL]` prints a one-time link: the only administrator's, or a lost password's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Command(AskingCommand):
     help = "Print a link that lets one person in once and choose a password."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("email", nargs="?", help="whose; without it: the first administrator's")
+        parser.add_argument(
+            "email", nargs="?", help="whose; without it: the administrator's, if there is one alone"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["email"]:
@@ -26,7 +28,7 @@ class Command(AskingCommand):
             if user is None:
                 raise CommandError(f"Nobody signs in as {options['email']}.")
         else:
-            user = sign_in_links.first_administrator()
+            user = sign_in_links.first_administrator() or sign_in_links.only_administrator()
             if user is None:
-                raise CommandError("There is an administrator already. Give the person's address.")
+                raise CommandError("There are several administrators. Give one's address: signin EMAIL")
         self.stdout.write(link_of(sign_in_links.issue(user=user, now=timezone.now())))

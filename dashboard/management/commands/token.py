@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import CommandError
 from django.utils import timezone
 
-from agents.models import Project, Scope
+from agents.models import Scope
 from agents.services import tokens
-from dashboard.management.asking import AskingCommand
+from dashboard.management.asking import AskingCommand, project_named, typist
+
+LONGEST = 3650
+
+
+def days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= LONGEST:
+        raise argparse.ArgumentTypeError(f"give a number of days, 1 to {LONGEST}")
+    return int(text)
 
 
 class Command(AskingCommand):
@@ -19,18 +27,17 @@ class Command(AskingCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--scope", choices=Scope.values, required=True)
         parser.add_argument("--project", default="main", help="the project it belongs to (main)")
-        parser.add_argument("--label", default="made on the command line")
+        parser.add_argument("--label", help="what the log calls it (you, and this machine)")
+        parser.add_argument("--lasts", type=days, metavar="DAYS", help="it ends after so many (never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(name=options["project"]).first()
-        if project is None:
-            names = ", ".join(Project.objects.order_by("name").values_list("name", flat=True)) or "none"
-            raise CommandError(f"There is no project {options['project']!r}. There is: {names}.")
+        now, lasts = timezone.now(), options["lasts"]
         made = tokens.make(
-            project=project,
+            project=project_named(options["project"]),
             scope=options["scope"],
-            label=options["label"],
-            by="the command line",
-            now=timezone.now(),
+            label=(options["label"] or typist())[:100],
+            by=typist(),
+            now=now,
+            expires_at=now + timedelta(days=lasts) if lasts else None,
         )
         self.stdout.write(made.text or "")

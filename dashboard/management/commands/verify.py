@@ -5,16 +5,17 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from agents.models import Agent, Project
 from checkpoints.services import verifying
+from dashboard.management.asking import AskingCommand
 
 SHOWN = 50
 
 
-class Command(BaseCommand):
+class Command(AskingCommand):
     help = "Verify every node and checkpoint; it fails when anything is damaged."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
