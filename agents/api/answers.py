@@ -78,14 +78,13 @@ def entry(found: Entry) -> dict[str, Any]:
 
 def incident(found: Incident) -> dict[str, Any]:
     pauses = list(found.pauses.all())
-    names = {pause.instance.agent.name for pause in pauses} | {i.agent.name for i in found.instances.all()}
     return {
         "id": found.pk,
         "version": found.version,
         "state": found.state,
         "cause": found.cause,
         "title": found.title,
-        "agents": sorted(names | {found.agent.name}),
+        "agents": agents_of(found),
         "failure_group": found.group.title if found.group else None,
         "opened_at": found.opened_at,
         "acknowledged_at": found.acknowledged_at,
@@ -95,6 +94,12 @@ def incident(found: Incident) -> dict[str, Any]:
         "pauses": [_pause(pause) for pause in pauses],
         "url": f"{settings.SITE_URL}/p/{found.project.name}/incidents/{found.pk}/",
     }
+
+
+def agents_of(found: Incident) -> list[str]:
+    """The names of the agents that it is about."""
+    held = {pause.instance.agent.name for pause in found.pauses.all()}
+    return sorted(held | {i.agent.name for i in found.instances.all()} | {found.agent.name})
 
 
 def incident_detail(found: Incident) -> dict[str, Any]:

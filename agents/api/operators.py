@@ -36,7 +36,7 @@ class Strict(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         try:
-            return lines.read(request.body, LONGEST)
+            return lines.read(request.body, LONGEST, "body")
         except lines.Refused as error:
             request.unreadable = str(error)  # type: ignore[attr-defined]
             raise

@@ -70,6 +70,6 @@ def receipt(request: wire.AgentRequest, agent: str, command: uuid.UUID) -> HttpR
 
 def read(body: bytes) -> Receipt:
     try:
-        return msgspec.convert(lines.read(body, LONGEST), Receipt)
+        return msgspec.convert(lines.read(body, LONGEST, "body"), Receipt)
     except (lines.Refused, msgspec.ValidationError) as error:
         raise unreadable(f"This is no receipt: {error}") from error

@@ -32,6 +32,6 @@ def register(request: wire.AgentRequest) -> HttpResponse:
 
 def registration(body: bytes) -> registering.Registration:
     try:
-        return msgspec.convert(lines.read(body, LONGEST), registering.Registration)
+        return msgspec.convert(lines.read(body, LONGEST, "body"), registering.Registration)
     except (lines.Refused, msgspec.ValidationError) as error:
         raise ValueError(f"{NO_REGISTRATION}{error}") from error

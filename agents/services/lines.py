@@ -116,10 +116,10 @@ def digest_of(raw: bytes) -> bytes:
     return hashlib.blake2b(raw, digest_size=8).digest()
 
 
-def read(line: bytes, longest: int = LONGEST) -> dict[str, Any]:
-    """The object on this line, or Refused."""
+def read(line: bytes, longest: int = LONGEST, what: str = "line") -> dict[str, Any]:
+    """The object on this line, or in this body, or Refused."""
     if len(line) > longest:
-        raise Refused(f"the line is longer than {longest} bytes")
+        raise Refused(f"the {what} is longer than {longest} bytes")
     if b"\\u0000" in line and NUL.search(line):
         raise Refused("a text holds a NUL character")
     if _may_be_deep(line):

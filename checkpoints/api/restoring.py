@@ -65,6 +65,6 @@ def _refusal(error: restoring.Unacceptable) -> Refusal:
 
 def _read(body: bytes, what: type[S], named: str) -> S:
     try:
-        return msgspec.convert(lines.read(body, LONGEST), what)
+        return msgspec.convert(lines.read(body, LONGEST, "body"), what)
     except (lines.Refused, msgspec.ValidationError) as error:
         raise unreadable(f"This is no {named}: {error}") from error

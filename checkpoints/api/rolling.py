@@ -50,7 +50,10 @@ def roll_back_agent(request: HttpRequest, name: str, said: schema.RollbackIn) ->
 @api.post("incidents/{int:id}/decide/", response={200: base.DecidedOut, **CHANGED}, tags=["incidents"])
 def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any:
     """Decide from the version you were shown; 409 says what changed, or who was first."""
-    allowed(request, "decide", listing.incident(actor_of(request).project_id, id))
+    found = listing.incident(actor_of(request).project_id, id)
+    allowed(request, "decide", found)
+    if found is not None and said.agents is not None:
+        _in_it(found, said.agents)
     words: dict[str, Any] = {
         "actor": actor_of(request), "incident_id": id, "version": said.version, "agents": said.agents,
         "guidance": said.guidance or "", "probation": said.probation, "now": timezone.now(),
@@ -201,6 +204,22 @@ def _rollback(request: HttpRequest, id: uuid.UUID, verb: str = "view") -> Rollba
         raise problems.not_found("rollback")
     allowed(request, verb, found)
     return found
+
+
+def _in_it(incident: Incident, named: list[str]) -> None:
+    """Refuses what the incident has not: an agent of elsewhere, or none at all."""
+    whole = answers.agents_of(incident)
+    strangers = [name for name in dict.fromkeys(named) if name not in whole]
+    if named and not strangers:
+        return
+    listed = ", ".join(strangers[:5]) + (f" and {len(strangers) - 5} more" if len(strangers) > 5 else "")
+    message = f"{listed}: not in this incident." if listed else "agents: an empty list decides about nobody."
+    raise problems.Problem(
+        422,
+        "invalid",
+        message,
+        f"Name some of {', '.join(whole[:10])}, or leave agents out for all of them.",
+    )
 
 
 def _wanted(said: schema.RollbackIn | schema.DecideIn) -> aiming.Wanted:

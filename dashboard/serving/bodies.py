@@ -28,6 +28,7 @@ from twisted.web import http
 KB, MB = 1024, 1024 * 1024
 LIMITS = (("/api/v1/events/", 8 * MB), ("/api/", 256 * KB), ("/", 1 * MB))
 UPLOADS = re.compile(r"/api/v1/agents/[^/]+/checkpoints/(?:(?:missing|nodes|read)/)?")
+BATCHES = re.compile(rf"/api/v1/events/|{UPLOADS.pattern}")
 BEARER = re.compile(rb"[Bb]earer sb_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}")
 LINGER = 2.0
 
@@ -61,9 +62,10 @@ class Refusal:
         return head.encode() + body
 
 
-def too_long(limit: int) -> Refusal:
+def too_long(path: str, limit: int) -> Refusal:
+    what_to_do = "Send smaller batches." if BATCHES.match(path) else "Send a shorter body."
     message = f"The body is longer than the {limit} bytes that this address takes."
-    return Refusal(413, "Content Too Large", "too_long", message, "Send smaller batches.")
+    return Refusal(413, "Content Too Large", "too_long", message, what_to_do)
 
 
 NO_BEARER = Refusal(
@@ -85,7 +87,7 @@ def judge(path: str, length: int | None, authorization: bytes) -> Refusal | None
     """By what the headers say; `length` is None when the body comes in chunks."""
     limit = limit_for(path)
     if length is not None and length > limit:
-        return too_long(limit)
+        return too_long(path, limit)
     if length != 0 and path.startswith("/api/") and not BEARER.fullmatch(authorization.strip()):
         return NO_BEARER
     return None
@@ -95,10 +97,11 @@ class GuardedRequest(WebRequest):  # type: ignore[misc]
     refused = False
     received = 0
     limit = 0
+    where = ""
 
     def gotLength(self, length: int | None) -> None:
         self.requestHeaders.removeHeader(b"Expect")
-        path = self.channel._path.split(b"?", 1)[0].decode("latin-1")
+        self.where = path = self.channel._path.split(b"?", 1)[0].decode("latin-1")
         self.limit = limit_for(path)
         refusal = judge(path, length, self.requestHeaders.getRawHeaders(b"Authorization", [b""])[0])
         if refusal:
@@ -114,7 +117,7 @@ class GuardedRequest(WebRequest):  # type: ignore[misc]
             return
         if self.received > self.limit:
             self.content.close()
-            self.refuse(too_long(self.limit))
+            self.refuse(too_long(self.where, self.limit))
         else:
             super().handleContentChunk(data)
 

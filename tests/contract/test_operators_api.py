@@ -10,6 +10,7 @@ from django.test import Client
 
 from agents.models import Agent, Command, Entry, Incident, Project
 from agents.services import tokens
+from dashboard.serving.bodies import judge
 from tests.domain import cast
 from tests.domain.cast import NOW
 
@@ -302,3 +303,28 @@ def test_the_schema_speaks_of_every_route(client: Client) -> None:
     assert b"/static/ninja/swagger-ui-bundle.js" in page.content
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert b"http://" not in page.content and b"https://" not in page.content
+
+
+@pytest.mark.parametrize("decision", ["resume", "stop"])
+@pytest.mark.parametrize("agents", [[], ["first-agent"], ["refund-desk", "first-agent"]])
+def test_agents_that_are_not_in_it_are_named(
+    project: Project, operator: Operator, decision: str, agents: list[str]
+) -> None:
+    """A decision about an agent of elsewhere, or about none, is 422 and decides about nobody."""
+    cast.spends_its_budget(cast.worker(project))
+    cast.make_agent(project, "first-agent")
+    incident = Incident.objects.get()
+    said = {"decision": decision, "version": incident.version, "reason": "tests", "agents": agents}
+    status, body = operator.post(f"incidents/{incident.pk}/decide/", said)
+    assert status == 422 and in_shape(body)
+    assert ("first-agent" in body["message"]) == bool(agents) and "refund-desk" in body["what_to_do"]
+    assert not Command.objects.exists()
+
+
+def test_a_body_that_is_too_long_is_no_batch(project: Project, operator: Operator) -> None:
+    """The refusal speaks of a body, on the addresses that take one thing at a time."""
+    cast.make_agent(project, "a")
+    status, body = operator.post("agents/a/pause/", {"reason": "x" * 70_000})
+    assert status in (400, 413) and "the body is longer" in body["message"]
+    refused = judge("/api/v1/agents/a/pause/", 10**9, operator.headers["Authorization"].encode())
+    assert refused is not None and refused.what_to_do == "Send a shorter body."
