@@ -145,7 +145,7 @@ def _checked_url(address: str) -> str:
     host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
     if parts.scheme not in ("https", "http") or not HOST.fullmatch(host) or port == 0:
         raise Refused(
-            "Write https://host/path; a user name, a password or another scheme cannot stand there."
+            "Write https://host/path or http://host/path; no user name or password, no other scheme."
         )
     if len(address) > 500 or not address.isascii() or not address.isprintable() or " " in address:
         raise Refused("An address has at most 500 plain characters and no spaces.")

@@ -22,6 +22,7 @@ NO_MAIL = (
 ABOUT = {
     Outbox.About.OPENED: "Opened",
     Outbox.About.AGAIN: "Again",
+    Outbox.About.JOINED: "More agents",
     Outbox.About.CLOSED: "Closed",
     Outbox.About.TEST: "Test",
 }
@@ -99,6 +100,7 @@ class Target:
     address: str
     test: Receipt | None
     lacks: str
+    failed: Attempt | None
 
 
 def page(
@@ -116,7 +118,7 @@ def page(
 def listed(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
     """Targets with their last test, and the newest receipts: the part that moves by itself."""
     found = targets.of_project(project.pk)
-    tests = targets.newest_tests(found)
+    tests, failures = targets.newest_tests(found), targets.newest_failures(found)
     may = access.can(actor, "targets", project)
     return {
         "project": project,
@@ -124,7 +126,7 @@ def listed(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
         "may_change": may,
         "told": any(target.enabled and not _lacks(target) for target in found),
         "any_on": any(target.enabled for target in found),
-        "targets": [_target(target, tests.get(target.pk), may) for target in found],
+        "targets": [_target(target, tests.get(target.pk), may, failures.get(target.pk)) for target in found],
         "receipts": [receipt(row) for row in targets.receipts(project.pk)],
         "topic": f"project-{project.pk}",
     }
@@ -157,10 +159,10 @@ def _form(kind: AlertTarget.Kind, typed: Typed | None) -> Form:
     return Form(kind, KINDS[kind], label, address, error)
 
 
-def _target(target: AlertTarget, test: Outbox | None, may_change: bool) -> Target:
+def _target(target: AlertTarget, test: Outbox | None, may_change: bool, failed: Attempt | None) -> Target:
     address = target.address if may_change else _outline(target)
     icon = KINDS[AlertTarget.Kind(target.kind)].icon
-    return Target(target, icon, address, receipt(test) if test else None, _lacks(target))
+    return Target(target, icon, address, receipt(test) if test else None, _lacks(target), failed)
 
 
 def _lacks(target: AlertTarget) -> str:

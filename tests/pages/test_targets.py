@@ -215,3 +215,18 @@ def test_constant_number_of_queries(client: Client, alice: User, project: Projec
     with CaptureQueriesContext(connection) as many:
         page(client)
     assert len(many) == len(few)
+
+
+def test_a_target_whose_last_alert_failed_says_so_in_red(
+    client: Client, alice: User, project: Project
+) -> None:
+    """It does not read *on* while messages do not arrive; the next one that does makes it good again."""
+    one = target(alice, project, "webhook")
+    row = Outbox.objects.create(target=one, about="joined", key="k", state="waiting")
+    Attempt.objects.create(outbox=row, outcome="failed", why="it answered 503", ended_at=timezone.now())
+    html = page(client)
+    assert f'id="failed-{one.pk}"' in html and "its last alert failed" in html and "it answered 503" in html
+    assert "<span>on</span>" not in html
+    Attempt.objects.create(outbox=row, outcome="sent", ended_at=timezone.now())
+    html = page(client)
+    assert "its last alert failed" not in html and "<span>on</span>" in html
