@@ -154,11 +154,7 @@ def _locked(directory: Path, name: str) -> int:
             holder = _holder(path)
             if not _is_dead(holder):
                 pid = int(holder.get("pid", 0))
-                raise AlreadyRunning(
-                    f"{name} is running here as pid {pid or 'unknown'}: "
-                    "give each worker its own instance=, or stop that one",
-                    pid=pid,
-                ) from None
+                raise AlreadyRunning(_running(name, pid), pid=pid) from None
             log.warning("sickbay: %s was held by a child of pid %s, which is gone", path, holder["pid"])
             path.unlink(missing_ok=True)
             lock = _held(path)
@@ -168,6 +164,17 @@ def _locked(directory: Path, name: str) -> int:
         return lock
     finally:
         os.close(guard)
+
+
+def _running(name: str, pid: int) -> str:
+    if pid == os.getpid():
+        return (
+            f"{name} is running in this very process: end that first, or give each worker its own instance="
+        )
+    return (
+        f"{name} is running here as pid {pid or 'unknown'}: "
+        "give each worker its own instance=, or stop that one"
+    )
 
 
 def _held(path: Path) -> int:
