@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from django import forms
 
@@ -13,7 +14,9 @@ from dashboard.contexts.decision import PAUSE_REASONS, REASONS, UNDO_REASONS
 
 SCOPES = [("", "All"), ("memory", "Memory"), ("workspace", "Workspace"), ("paths", "These files")]
 RESUME = list(dict([*REASONS["resume"], *REASONS["question"]]).items())
-NO_REASON = {"required": "Choose a reason: whoever reads the log next wants to know why."}
+LONGEST_GUIDANCE = 4_000
+WHY = "Choose a reason: whoever reads the log next wants to know why."
+NO_REASON = {"required": WHY, "invalid_choice": WHY}
 
 
 class ReasonForm(forms.Form):
@@ -35,21 +38,33 @@ class DecideForm(ReasonForm):
 
     version = forms.IntegerField(min_value=0, max_value=2**62)
     shown_at = forms.FloatField(required=False, min_value=0, max_value=4e9)
-    guidance = forms.CharField(required=False, max_length=4_000)
+    guidance = forms.CharField(required=False)
     probation = forms.BooleanField(required=False)
 
     def clean_guidance(self) -> str:
-        """Browsers end lines with CR LF; the agent is told what was typed."""
-        guidance: str = self.cleaned_data["guidance"]
-        return guidance.replace("\r\n", "\n")
+        """Browsers end lines with CR LF; the agent is told what was typed, all of it or nothing."""
+        guidance: str = self.cleaned_data["guidance"].replace("\r\n", "\n")
+        if len(guidance) > LONGEST_GUIDANCE:
+            over = len(guidance) - LONGEST_GUIDANCE
+            raise forms.ValidationError(
+                f"It takes {LONGEST_GUIDANCE:,} characters: shorten this by {over:,}."
+            )
+        return guidance
 
     def seen_until(self) -> datetime | None:
         at = self.cleaned_data.get("shown_at")
         return datetime.fromtimestamp(at, UTC) if at else None
 
 
+class ReasonToStop(forms.Select):
+    """On the card it has chips of its own, beside those of resuming in the same form."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        return data.get("stop_reason" if data.get("from") == "card" else name)
+
+
 class StopForm(DecideForm):
-    reason = forms.ChoiceField(choices=REASONS["stop"], error_messages=NO_REASON)
+    reason = forms.ChoiceField(choices=REASONS["stop"], error_messages=NO_REASON, widget=ReasonToStop)
 
 
 class StartForm(DecideForm):

@@ -76,6 +76,14 @@ def holding(project: Project, agent_id: int) -> Incident | None:
     return found.order_by("opened_at", "pk").first()
 
 
+def start_ordered(agent_id: int) -> datetime | None:
+    """Since when a stopped agent may start again, while none of its processes has taken that up."""
+    found = Command.objects.filter(
+        instance__agent_id=agent_id, kind=Command.Kind.START, state=Command.State.ORDERED
+    )
+    return found.order_by("ordered_at").values_list("ordered_at", flat=True).first()
+
+
 def counts(project: Project) -> dict[str, int]:
     """How many are open and how many closed."""
     closed = Q(state=IncidentState.CLOSED)

@@ -63,19 +63,21 @@ def page(agent: Agent, actor: Actor, now: datetime, tab: str) -> dict[str, Any]:
 def head(agent: Agent, actor: Actor, now: datetime) -> dict[str, Any]:
     """The head alone, for its refetch."""
     incident = incidents.holding(agent.project, agent.pk)
+    starts = incidents.start_ordered(agent.pk) if agent.status == Status.STOPPED else None
     return {
         "agent": agent,
         "now": now,
         "row": fleet.row(agent, incident, now),
         "incident": incident,
-        "step": step(agent, actor, incident),
+        "starts": starts,
+        "step": step(agent, actor, incident, starts),
         "runbook": runbook(agent),
         "topic": f"agent-{agent.pk}",
         "standing": f"standing-{agent.pk}",
     }
 
 
-def step(agent: Agent, actor: Actor, incident: Incident | None) -> Step:
+def step(agent: Agent, actor: Actor, incident: Incident | None, starts: datetime | None = None) -> Step:
     """Decide what waits; else start what was stopped; else pause."""
     args = [agent.project.name, agent.name]
     if incident and incident.state in UNDECIDED and agent.status != Status.STOPPED:
@@ -86,6 +88,9 @@ def step(agent: Agent, actor: Actor, incident: Incident | None) -> Step:
             href=_incident(agent, incident),
             look="primary",
         )
+    if starts is not None:
+        runs = reverse("agent_runs", args=args)
+        return Step("Start is ordered", icon="loader", href=_incident(agent, incident) if incident else runs)
     if agent.status == Status.STOPPED:
         may = access.can(actor, "decide", agent)
         return Step(

@@ -7,11 +7,14 @@ from checkpoints.diffs.summary import Summary
 from checkpoints.models import Checkpoint
 from dashboard import phrasing
 
+NOTHING = "nothing changed"
+DAMAGED = "cannot be compared: damaged"
+
 
 def words(found: Summary) -> str:
     """The difference of two checkpoints that were looked into."""
     if found.damaged:
-        return "cannot be compared: damaged"
+        return DAMAGED
     parts = [*_messages(found)]
     if found.values:
         parts.append(phrasing.some(found.values, "value"))
@@ -19,7 +22,7 @@ def words(found: Summary) -> str:
         parts.append(phrasing.some(found.files, "file"))
     if not found.complete:
         return f"more than {', '.join(parts)}" if parts else "more than is counted"
-    return ", ".join(parts) or "nothing changed"
+    return ", ".join(parts) or NOTHING
 
 
 def first(found: Summary) -> tuple[str, str, str]:
@@ -39,7 +42,7 @@ def rough(old: Checkpoint, new: Checkpoint) -> str:
         files = new.files - old.files
         noun = "file" if abs(files) == 1 else "files"
         parts.append(f"{phrasing.signed(files)} {noun}" if files else "files changed")
-    return ", ".join(parts) or "nothing changed"
+    return ", ".join(parts) or NOTHING
 
 
 def _messages(found: Summary) -> list[str]:

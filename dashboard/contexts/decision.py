@@ -101,6 +101,11 @@ class Followed:
         return str(self.command.payload.get("rollback", "")) if self.command else ""
 
     @property
+    def ended(self) -> bool:
+        """Stopped, and no process is there to be told: nothing is left that could be taken up."""
+        return self.pause.state == PauseState.STOPPED
+
+    @property
     def waits(self) -> bool:
         return self.command is not None and self.command.state == Command.State.ORDERED
 
@@ -143,7 +148,9 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
 
 
 def _named(agents: list[str], incident: Incident) -> str:
-    return f"{len(agents)} agents" if len(agents) > 1 else incident.agent.name
+    if len(agents) > 1:
+        return f"{len(agents)} agents"
+    return agents[0] if agents else incident.agent.name
 
 
 def _each(agents: list[str], incident: Incident) -> str:
@@ -214,7 +221,12 @@ def _resume_does(waiting: list[Pause], gone: int, now: datetime) -> str:
 
 
 def _stop_does(waiting: list[Pause], gone: int) -> str:
-    at_once = (
-        "No process runs, so it is stopped at once." if gone == len(waiting) else "Its run ends at once."
-    )
-    return f"{at_once} No run begins until someone starts it again."
+    one = len({pause.instance.agent_id for pause in waiting}) == 1
+    it, its = ("it", "Its run ends") if one and len(waiting) == 1 else ("them", "Their runs end")
+    if gone == len(waiting):
+        at_once = "No process runs, so this is true at once."
+    else:
+        at_once = (
+            f"{its} at once." if not gone else f"{its} at once; {gone} of {len(waiting)} have no process."
+        )
+    return f"{at_once} No run begins until someone starts {'it' if one else it} again."

@@ -151,7 +151,7 @@ def _doing(agent: Agent, speaks: Instance | None, incident: Incident | None) -> 
         return [("Takes up the decision on ", False)]
     if incident and agent.status in HELD:
         return [(HELD[Status(agent.status)], False)]
-    return doing
+    return [("Stopped by a decision", False)] if agent.status == Status.STOPPED else doing
 
 
 def _proven(speaks: Instance) -> str:

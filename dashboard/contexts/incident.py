@@ -53,6 +53,7 @@ class Failure:
     why: str
     lasted: float
     took: str
+    agent: str = ""
 
     @property
     def long(self) -> bool:
@@ -74,6 +75,7 @@ class Failure:
     def where(self) -> str:
         """`issue_refund at 02:51:18, took 1.3 s`, and why when a verification said so."""
         at = f"{self.entry.name} at {phrasing.clock(self.entry.at)}"
+        at = f"{self.agent}: {at}" if self.agent else at
         took = f"{at}, took {self.took}" if self.took else at
         return f"{took}: {self.why}" if self.why and self.why != self.expected else took
 
@@ -91,15 +93,6 @@ class Evidence:
     @property
     def heading(self) -> str:
         return "What spent the budget" if self.limit else "Failures before it"
-
-    @property
-    def expected_prose(self) -> bool:
-        """Whether the column is read, and not compared digit by digit."""
-        return any(failure.expected_prose for failure in self.streak)
-
-    @property
-    def actual_prose(self) -> bool:
-        return any(failure.actual_prose for failure in self.streak)
 
     @property
     def older_words(self) -> str:
@@ -127,7 +120,8 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
     told = alerts.told(incident)
     said = reported.reports(incident)
     found, reached = evidence(incident, instances, now), effects(incident)
-    since = since_good(incident, instances, now)
+    speaks = speaker(incident)
+    since = since_good(incident, speaks, instances, now)
     return {
         "project": project,
         "incident": incident,
@@ -141,10 +135,11 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "reports": said,
         "last_failure": found.streak[-1] if found.streak and incident.cause != Cause.EFFECT else None,
         **asking.asked(incident),
+        "speaks": speaks,
         "since": since,
         "worklist": reached,
         "reached_since": _reached_since(reached, since, said),
-        "last": incidents.last_action(incident.agent_id, incident.opened_at),
+        "last": incidents.last_action(speaks.pk, incident.opened_at),
         "told": told,
         "causes": causes(incident),
         "here": f"Incident {incident.pk}",
@@ -165,6 +160,16 @@ def concerned(incident: Incident) -> list[Instance]:
     for pause in incident.pauses.all():
         found.setdefault(pause.instance_id, pause.instance)
     return sorted(found.values(), key=lambda i: (i.agent_id != incident.agent_id, i.agent.name, i.name))
+
+
+def speaker(incident: Incident) -> Agent:
+    """Whom the card is about: its own agent, or another one that waits when its own does not any more."""
+    waiting = {
+        p.instance.agent_id: p.instance.agent for p in incident.pauses.all() if p.state in decision.WAITING
+    }
+    if not waiting or incident.agent_id in waiting:
+        return incident.agent
+    return next(iter(waiting.values()))
 
 
 def parties(instances: list[Instance], now: datetime) -> list[Party]:
@@ -198,14 +203,19 @@ def evidence(incident: Incident, instances: list[Instance], now: datetime) -> Ev
     until = incident.decided_at or incident.closed_at or now
     ids = [instance.pk for instance in instances]
     since = incidents.account_since(ids, incident.opened_at)
-    failed = incidents.failures(incident, ids, since, until)
-    streak = failed[-_streak(incident.agent, failed) :]
+    failed = _of_those_that_wait(incident, incidents.failures(incident, ids, since, until))
+    agents = {instance.agent_id: instance.agent for instance in instances} or {
+        incident.agent_id: incident.agent
+    }
+    streak = _streaks(agents, failed)
+    spent = {entry.id for entry in streak}
+    names = {pk: agent.name for pk, agent in agents.items()} if len(agents) > 1 else {}
     return Evidence(
-        streak=_failures(streak, incidents.actions_of(streak)),
-        older=_failures(failed[: len(failed) - len(streak)], {}),
+        streak=_failures(streak, incidents.actions_of(streak), names),
+        older=_failures([entry for entry in failed if entry.id not in spent], {}, names),
         spent=_spent(incident, failed, now),
         nth=_nth(incident, failed),
-        limit=_limit(incident, streak),
+        limit=_limit(incident, agents, streak),
     )
 
 
@@ -244,6 +254,21 @@ def changes_since(incident: Incident, shown_at: datetime) -> list[Entry]:
     return incidents.news(incident, shown_at)
 
 
+def _of_those_that_wait(incident: Incident, failed: list[Entry]) -> list[Entry]:
+    """The failures to decide about: of the agents that wait, or of all when none does."""
+    held = {p.instance.agent_id for p in incident.pauses.all() if p.state in decision.WAITING}
+    return [entry for entry in failed if entry.agent_id in held] if held else failed
+
+
+def _streaks(agents: dict[int, Agent], failed: list[Entry]) -> list[Entry]:
+    """What spent each agent's budget, together in the order of time."""
+    of_agent: dict[int, list[Entry]] = {}
+    for entry in failed:
+        of_agent.setdefault(entry.agent_id, []).append(entry)
+    found = [own[-_streak(agents[pk], own) :] for pk, own in of_agent.items() if pk in agents]
+    return sorted((entry for own in found for entry in own), key=lambda entry: (entry.at, entry.id))
+
+
 def _streak(agent: Agent, failed: list[Entry]) -> int:
     """How many of the last failures spent the budget: the streak, or all when the hour did."""
     if not failed:
@@ -275,15 +300,24 @@ def _nth(incident: Incident, failed: list[Entry]) -> str:
     return f"{', '.join(said).capitalize()}." if said else ""
 
 
-def _limit(incident: Incident, streak: list[Entry]) -> str:
-    """`3 in a row, limit 3`, or `10 this hour, limit 10`; nothing when no budget was spent."""
+def _limit(incident: Incident, agents: dict[int, Agent], streak: list[Entry]) -> str:
+    """What each agent had spent, by its last failure; nothing when no budget was spent."""
     if incident.cause != Cause.BUDGET or not streak:
         return ""
-    agent, body = incident.agent, read(streak[-1].body)
+    last = {entry.agent_id: entry for entry in streak}
+    said = {agents[pk].name: _reached(agents[pk], entry, streak) for pk, entry in last.items()}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values())) + (" each" if len(said) > 1 else "")
+    return "; ".join(f"{name} {words}" for name, words in sorted(said.items())[:3])
+
+
+def _reached(agent: Agent, last: Entry, streak: list[Entry]) -> str:
+    """`3 in a row, limit 3`, or `10 this hour, limit 10`."""
+    body, own = read(last.body), [entry for entry in streak if entry.agent_id == agent.pk]
     row, hour = _count(body, "consecutive"), _count(body, "hourly")
     if row < agent.max_consecutive <= agent.max_hourly <= hour:
         return f"{hour} this hour, limit {agent.max_hourly}"
-    return f"{row or len(streak)} in a row, limit {agent.max_consecutive}"
+    return f"{row or len(own)} in a row, limit {agent.max_consecutive}"
 
 
 def _place(incident: Incident, waiting: list[int]) -> str:
@@ -291,11 +325,12 @@ def _place(incident: Incident, waiting: list[int]) -> str:
     return f"{waiting.index(incident.pk) + 1} of {len(waiting)}" if incident.pk in waiting else ""
 
 
-def _failures(failed: list[Entry], actions: dict[str, Entry]) -> list[Failure]:
-    return [_failure(entry, actions.get(entry.id)) for entry in failed]
+def _failures(failed: list[Entry], actions: dict[str, Entry], names: dict[int, str]) -> list[Failure]:
+    """With the agent's name where there are several."""
+    return [_failure(entry, actions.get(entry.id), names.get(entry.agent_id, "")) for entry in failed]
 
 
-def _failure(entry: Entry, action: Entry | None) -> Failure:
+def _failure(entry: Entry, action: Entry | None, agent: str) -> Failure:
     body, given = read(entry.body), read(action.body) if action else {}
     outcome, word = WORDS.get(entry.outcome, ("error", entry.outcome.capitalize() or "Failure"))
     said = text_of(recorded(body.get("actual"))) or text_of(body.get("message"))
@@ -313,6 +348,7 @@ def _failure(entry: Entry, action: Entry | None) -> Failure:
         why=text_of(body.get("why"), 300),
         lasted=min(lasted or 0.0, 3600.0),
         took=phrasing.took(lasted) if lasted and lasted >= 0.05 else "",
+        agent=agent,
     )
 
 

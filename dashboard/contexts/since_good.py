@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from agents.models import Incident, Instance
+from agents.models import Agent, Incident, Instance
 from checkpoints import compared
 from checkpoints.models import Checkpoint
 from dashboard.contexts import changed, history, standings
@@ -17,6 +17,7 @@ class SinceGood:
 
     good: Checkpoint
     words: str
+    undoes: str
     first: tuple[str, str, str]
     href: str
 
@@ -25,16 +26,23 @@ class SinceGood:
         return standings.standing(self.good)
 
 
-def since_good(incident: Incident, instances: list[Instance], now: datetime) -> SinceGood | None:
+def since_good(
+    incident: Incident, agent: Agent, instances: list[Instance], now: datetime
+) -> SinceGood | None:
     """Nothing when there is no good checkpoint to go back to."""
-    own = [instance.pk for instance in instances if instance.agent_id == incident.agent_id]
+    own = [instance.pk for instance in instances if instance.agent_id == agent.pk]
     until = incident.decided_at or incident.closed_at or now
-    found = compared.since_good(incident, incident.agent, own[0] if len(own) == 1 else None, until)
+    found = compared.since_good(incident, agent, own[0] if len(own) == 1 else None, until)
     if found is None:
         return None
     good, newest = found
     if good.pk == newest.pk:
-        return SinceGood(good, "no checkpoint since", ("", "", ""), "")
+        return SinceGood(good, "no checkpoint since", "", ("", "", ""), "")
     (summary,) = compared.summaries(incident.project_id, [found])
     href = history.address(incident.project.name, good, newest)
-    return SinceGood(good, changed.words(summary), changed.first(summary), href)
+    words = changed.words(summary)
+    undoes = {
+        changed.NOTHING: "Nothing has changed since.",
+        changed.DAMAGED: "What changed since cannot be shown: damaged.",
+    }
+    return SinceGood(good, words, undoes.get(words, f"Undoes {words}."), changed.first(summary), href)

@@ -11,7 +11,7 @@ from agents.queries import budgets
 from agents.queries.budgets import Spent
 from dashboard import phrasing
 
-FIGURES = re.compile(r"(\d[\d.,:]*\d|\d)")
+FIGURES = re.compile(r"(?<![\w.-])(\d[\d.,:]*\d|\d)(?![\w-])")
 NEXT = {
     Cause.BUDGET: "Review and decide",
     Cause.HUMAN: "Review and decide",

@@ -17,6 +17,8 @@ from dashboard.contexts import incident_list
 from dashboard.decide_form import DecideForm
 from dashboard.request import ProjectRequest, member
 
+TYPED = ("reason", "stop_reason", "note", "guidance")
+
 
 @require_GET
 @member()
@@ -73,6 +75,11 @@ def find(request: ProjectRequest, pk: int) -> Incident:
     return incident
 
 
+def _beside(form: DecideForm, field: str) -> str:
+    """The field of the page that the error stands at: the card's stop has a reason of its own."""
+    return "stop_reason" if field == "reason" and form.data.get("from") == "card" else field
+
+
 def page(
     request: ProjectRequest, incident: Incident, *, form: DecideForm | None = None, refused: str = ""
 ) -> HttpResponse:
@@ -81,8 +88,8 @@ def page(
     status = 200
     if form is not None:
         until = form.seen_until() if form.is_valid() else None
-        shown["typed"] = {name: form.data.get(name, "") for name in ("reason", "note", "guidance")}
-        shown["errors"] = {name: errors[0] for name, errors in form.errors.items()}
+        shown["typed"] = {name: form.data.get(name, "") for name in TYPED}
+        shown["errors"] = {_beside(form, name): errors[0] for name, errors in form.errors.items()}
         shown["changes"] = context.changes_since(incident, until) if refused and until else []
         shown["refused"] = refused
         status = 409 if refused else 422

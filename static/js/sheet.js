@@ -58,6 +58,7 @@
     if (status === MISSING) return responseText;
     if (status === FORBIDDEN) return "Not done: your role may not do this any more.";
     if (status) return `Not done: the server answered ${status}.`;
+    if (!navigator.onLine) return "Not sent: no connection. Nothing was decided; what you wrote is kept.";
     return "The server did not answer. Look whether it was done before you press again.";
   };
 

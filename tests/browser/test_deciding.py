@@ -41,7 +41,8 @@ def test_two_browsers_at_once(browse: Open, complaints: Complaints, alice: User,
     expect(one.locator("#panel-followed")).to_contain_text("alice@example.com")
     expect(two.locator("#incident-head")).to_be_visible()
     two.locator("#stop").click()
-    two.locator("#stop-choice").get_by_role("button", name="Does harm").click()
+    two.locator("#stop-choice").get_by_text("Does harm").click()
+    two.locator("#stop-act").click()
     expect(two.locator("#refused")).to_contain_text("alice@example.com decided first")
     expect(two.locator("#refused")).to_contain_text(TYPED)
     assert Decision.objects.count() == 1
@@ -92,7 +93,8 @@ def test_a_process_that_is_gone(browse: Open, alice: User, project: Project) -> 
     page = opened(browse(alice, width=360), paused)
     page.locator("#bar-resume").tap()
     expect(page.locator("#sheet-resume")).to_contain_text("it is taken up when it next starts")
-    page.locator("#sheet-resume").get_by_role("button", name="Try once more").tap()
+    page.locator("#sheet-resume").get_by_text("Try once more").tap()
+    page.locator("#sheet-resume-act").tap()
     expect(page.locator("#panel-followed")).to_contain_text("Taken up when it next starts")
     picture(page, "gone-360-full")
     fits(page)
@@ -130,3 +132,80 @@ def test_the_keyboard_acknowledges(browse: Open, alice: User, project: Project) 
     expect(page.locator("#incident")).to_be_visible()
     page.keyboard.type("a")
     expect(page.locator("#seen")).to_contain_text("Seen by you")
+
+
+UNSENT = "Not sent: no connection. Nothing was decided; what you wrote is kept."
+
+
+def test_a_decision_without_a_connection_stays(browse: Open, alice: User, project: Project) -> None:
+    """The card stays with all that was typed and says that nothing was decided; back online it decides."""
+    paused = story.make_paused(project, timezone.now())
+    page = opened(browse(alice), paused)
+    fill(page)
+    page.context.set_offline(True)
+    page.locator("#resume").click()
+    expect(page.locator("#messages")).to_contain_text(UNSENT)
+    expect(page.locator("#guidance")).to_have_value(TYPED)
+    page.locator("#stop").click()
+    page.locator("#stop-choice").get_by_text("Does harm").click()
+    page.locator("#stop-act").click()
+    expect(page.locator("#messages [data-unsent]")).to_have_count(1)
+    picture(page, "offline-1440")
+    assert not Decision.objects.exists()
+    page.context.set_offline(False)
+    page.locator("#resume").click()
+    expect(page.locator("#panel-followed")).to_contain_text(TYPED)
+
+
+def test_a_sheet_without_a_connection_stays(browse: Open, alice: User, project: Project) -> None:
+    """On the phone the open sheet says it itself, and so does acknowledging."""
+    paused = story.make_paused(project, timezone.now())
+    page = opened(browse(alice, width=360), paused)
+    page.context.set_offline(True)
+    page.locator("#bar-acknowledge").tap()
+    expect(page.locator("#messages")).to_contain_text(UNSENT)
+    page.locator("#messages [data-dismisses]").tap()
+    page.locator("#bar-resume").tap()
+    page.locator("#sheet-guidance").fill(TYPED)
+    page.locator("#sheet-resume").get_by_text("Known bug").tap()
+    page.locator("#sheet-resume-act").tap()
+    expect(page.locator("#sheet-resume")).to_contain_text(UNSENT)
+    picture(page, "offline-360")
+    fits(page)
+    page.context.set_offline(False)
+    page.locator("#sheet-resume-act").tap()
+    expect(page.locator("#panel-followed")).to_contain_text(TYPED)
+    assert Decision.objects.get().reason == "known bug"
+
+
+def test_a_chip_selects_and_does_not_act(browse: Open, alice: User, project: Project) -> None:
+    """In every sheet and on the card: a reason alone decides nothing."""
+    paused = story.make_paused(project, timezone.now())
+    phone = opened(browse(alice, width=360), paused)
+    for opener, sheet in (("#bar-resume", "#sheet-resume"), ("#bar-stop", "#sheet-stop")):
+        phone.locator(opener).tap()
+        phone.locator(f"{sheet} .chip").first.tap()
+        expect(phone.locator(f"{sheet} .chip input").first).to_be_checked()
+        picture(phone, f"chips{sheet[1:]}-360")
+        fits(phone)
+        phone.locator(f"{sheet} [data-closes]").tap()
+    assert not Decision.objects.exists()
+
+
+def test_an_open_sheet_says_that_things_changed(browse: Open, alice: User, project: Project) -> None:
+    """What stands in it is old then; closed, it is new, keeps what was typed, and decides."""
+    paused = story.make_paused(project, timezone.now())
+    page = opened(browse(alice, width=360), paused)
+    page.locator("#bar-resume").tap()
+    page.locator("#sheet-guidance").fill(TYPED)
+    expect(page.locator("#sheet-resume [data-moved]")).to_be_hidden()
+    incidents.bump(paused.incident.pk)
+    expect(page.locator("#sheet-resume [data-moved]")).to_be_visible()
+    picture(page, "moved-360")
+    page.locator("#sheet-resume [data-closes]").tap()
+    page.locator("#bar-resume").tap()
+    expect(page.locator("#sheet-resume [data-moved]")).to_be_hidden()
+    expect(page.locator("#sheet-guidance")).to_have_value(TYPED)
+    page.locator("#sheet-resume").get_by_text("Known bug").tap()
+    page.locator("#sheet-resume-act").tap()
+    expect(page.locator("#panel-followed")).to_contain_text(TYPED)

@@ -27,11 +27,12 @@ def at_the_desk(page: Page) -> None:
 
 
 def on_the_phone(page: Page) -> None:
-    """Two taps: the button opens the sheet, the reason confirms."""
+    """The button opens the sheet; there a reason is chosen, and its button decides."""
     page.locator("#bar-back").tap()
     picture(page, "rollback-sheet-360")
     fits(page)
-    page.locator("#sheet-back").get_by_role("button", name="Corrupt state").tap()
+    page.locator("#sheet-back").get_by_text("Corrupt state").tap()
+    page.locator("#sheet-back-act").tap()
 
 
 ROLL_BACK = {1440: at_the_desk, 360: on_the_phone}

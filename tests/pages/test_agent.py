@@ -139,3 +139,22 @@ def test_runs_are_listed_newest_first(agent: Agent, alice: User) -> None:
     html = signed_in(alice).get(PAGE + "runs/").content.decode()
     for words in ("vanished", "web-3", "pid 812", "3.2.1", f"?run={run.id.hex}"):
         assert words in html
+
+
+def test_a_start_that_is_ordered_is_said(agent: Agent, alice: User) -> None:
+    """After *Start again* the head says when it is taken up, and does not offer the same button again."""
+    client = signed_in(alice)
+    Instance.objects.update(live=False)
+    client.post(PAGE + "pause/", {"reason": "looks wrong"})
+    pause = Pause.objects.get()
+    Pause.objects.update(state=PauseState.STOPPED)
+    Agent.objects.update(status=Status.STOPPED)
+    Instance.objects.update(status=Status.STOPPED, doing="search_orders")
+    pause.incident.state = "closed"
+    pause.incident.save()
+    client.post(PAGE + "start/", {"reason": "fixed"})
+    html = client.get(PAGE + "head/").content.decode()
+    assert 'id="agent-starts"' in html and "taken up when it next starts" in html
+    assert "Start is ordered" in html and "<span>Start again</span>" not in html
+    fleet = client.get("/p/main/").content.decode()
+    assert "Stopped by a decision" in fleet and "search_orders" not in fleet

@@ -228,3 +228,23 @@ def test_nothing_selected(signed_in: Client) -> None:
     """Pausing nobody says so."""
     assert "No agent is selected" in signed_in.get("/p/main/pause/ask/").content.decode()
     assert signed_in.post("/p/main/pause/", {"agent": "nobody", "reason": "drill"}).status_code == 422
+
+
+def test_too_much_guidance_is_refused_and_kept(signed_in: Client, paused: story.Paused) -> None:
+    """Nothing is cut: the page says by how much it is too long, and still holds every character."""
+    typed = "line\r\n" * 700 + "x" * 520
+    answer = decide(signed_in, paused, guidance=typed)
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "shorten this by 20" in page
+    assert "x" * 520 in page and 'maxlength="4000"' not in page
+    assert not Command.objects.exists()
+    assert decide(signed_in, paused, guidance="line\r\n" * 700 + "x" * 500).status_code == 302
+
+
+def test_the_cards_stop_has_a_reason_of_its_own(signed_in: Client, paused: story.Paused) -> None:
+    """The chip of resuming does not stop: without one of its own the stop is refused, beside its chips."""
+    answer = decide(signed_in, paused, "stop", **{"from": "card", "reason": "does harm"})
+    assert answer.status_code == 422 and answer.context["errors"]["stop_reason"]
+    assert not Decision.objects.exists()
+    assert decide(signed_in, paused, "stop", **{"from": "card", "stop_reason": "replaced"}).status_code == 302
+    assert Decision.objects.get().reason == "replaced"

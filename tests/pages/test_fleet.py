@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.announce import changed_agent
-from agents.models import Agent, Project, Status, User
+from agents.models import Agent, Instance, Project, Status, User
+from dashboard.contexts import waiting
 from tests.pages import story
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}\u202e"
@@ -207,3 +208,27 @@ def test_who_only_looks_selects_nothing(client: Client, bob: User, project: Proj
     client.force_login(bob)
     page = client.get("/p/main/").content.decode()
     assert "refund-desk" in page and "tick-box" not in page
+
+
+@pytest.mark.parametrize(
+    ("title", "bold"),
+    [
+        ("soldier2 gave 400.00 € for 40", ["400.00", "40"]),
+        ("agent-42 and v1.2 failed", []),
+        ("3 failures in a row, limit 3", ["3", "3"]),
+        ("10 this hour; 2nd time", ["10"]),
+    ],
+)
+def test_figures_stand_out_and_names_do_not(title: str, bold: list[str]) -> None:
+    """A digit inside a name is no figure."""
+    parts = waiting.figures(title)
+    assert [text for text, is_figure in parts if is_figure] == bold
+    assert "".join(text for text, _ in parts) == title
+
+
+def test_a_gone_process_begins_no_row_with_a_comma(signed_in: Client, project: Project) -> None:
+    """The cell starts with what there is to say."""
+    instance = story.make_worker(project, "gone", Status.SILENT, timezone.now(), live=False)
+    Instance.objects.filter(pk=instance.pk).update(gone_since=timezone.now(), doing="")
+    html = signed_in.get("/p/main/").content.decode()
+    assert "Process gone since" in html and ">, process" not in html

@@ -16,6 +16,7 @@ from agents.models import (
     AlertTarget,
     Effect,
     Entry,
+    Heartbeat,
     Incident,
     Instance,
     Outbox,
@@ -106,20 +107,18 @@ def test_whoever_is_told_is_named(signed_in: Client, project: Project) -> None:
     assert "An alert is on its way." in card(signed_in, story.make_paused(project, timezone.now()))
 
 
-def test_prose_is_read_and_figures_are_compared(signed_in: Client, paused: story.Paused) -> None:
-    """Short values stand right-aligned; sentences and long text stand left, clamped, and open in place."""
+def test_expected_and_actual_stand_still(signed_in: Client, paused: story.Paused) -> None:
+    """Both columns stand left whatever is in them; sentences and long text are clamped, and open in place."""
     page = card(signed_in, paused)
-    assert (
-        page.count('<td class="end"') == 3
-        and 'class="clamp"' not in page
-        and '<th class="end">Actual' in page
-    )
+    assert "<th>Expected</th><th>Actual</th>" in page and 'class="clamp"' not in page
     prose = "the answer names the order, its amount and when it was paid"
     body = {"expected": prose, "actual": "40.00 €", "consecutive": 3, "hourly": 3}
     Entry.objects.filter(kind="failure").update(body=json.dumps(body))
     page = card(signed_in, paused)
-    assert page.count('<details class="clamp" id="expected-') == 3 and "<th>Expected</th>" in page
-    assert page.count('<td class="end push" data-label="actual"') == 3 and '<th class="end">Actual' in page
+    assert page.count('<details class="clamp" id="expected-') == 3
+    assert (
+        "<th>Expected</th><th>Actual</th>" in page and page.count('<td class="push" data-label="actual"') == 3
+    )
 
 
 def test_what_failed_stands_in_red_beside_what_arrived(signed_in: Client, project: Project) -> None:
@@ -276,3 +275,60 @@ def test_without_a_checkpoint_it_says_what_it_did_last(signed_in: Client, paused
     """No line about a state that nobody kept."""
     page = card(signed_in, paused)
     assert "Changed since" not in page and "Did last" in page
+
+
+def shared(project: Project) -> tuple[story.Paused, story.Paused]:
+    """One incident of two agents that spent their budgets alike."""
+    one = story.make_paused(project, timezone.now())
+    two = story.make_paused(project, timezone.now(), name="payout-desk")
+    Pause.objects.filter(pk=two.pause.pk).update(incident=one.incident)
+    two.incident.delete()
+    return one, two
+
+
+def test_a_shared_incident_names_the_agent_of_each_failure(signed_in: Client, project: Project) -> None:
+    """Of two agents that wait, every row says whose it is and leads to that agent's timeline."""
+    one, _ = shared(project)
+    page = card(signed_in, one)
+    found = signed_in.get(f"/p/main/incidents/{one.incident.pk}/").context["evidence"]
+    assert {failure.agent for failure in found.streak} == {"refund-desk", "payout-desk"}
+    assert len(found.streak) == 6 and found.limit == "3 in a row, limit 3 each"
+    assert "/agents/payout-desk/?entry=" in page and "/agents/refund-desk/?entry=" in page
+
+
+def test_a_shared_incident_follows_who_still_waits(signed_in: Client, project: Project) -> None:
+    """When its first agent is stopped, what failed, what it said and what is decided are the other's."""
+    one, two = shared(project)
+    Pause.objects.filter(pk=one.pause.pk).update(state=PauseState.STOPPED, settled_at=timezone.now())
+    context = signed_in.get(f"/p/main/incidents/{one.incident.pk}/").context
+    assert {failure.agent for failure in context["evidence"].streak} == {"payout-desk"}
+    assert context["last_failure"].where.startswith("payout-desk: issue_refund at ")
+    assert context["speaks"] == two.instance.agent
+    assert context["resume_title"] == "Resume payout-desk" and context["stop_title"] == "Stop payout-desk"
+
+
+def test_an_incident_of_one_agent_does_not_repeat_its_name(signed_in: Client, paused: story.Paused) -> None:
+    """Its rows have no name, and all of them are there on the phone too."""
+    page = card(signed_in, paused)
+    found = signed_in.get(f"/p/main/incidents/{paused.incident.pk}/").context["evidence"]
+    assert {failure.agent for failure in found.streak} == {""}
+    assert '<code class="read">issue_refund' in page and "read not-phone" not in page
+
+
+def test_stopping_several_is_said_of_several(signed_in: Client, project: Project) -> None:
+    """The sentence below the button fits one agent and two."""
+    one, _ = shared(project)
+    said = signed_in.get(f"/p/main/incidents/{one.incident.pk}/").context["stop_does"]
+    assert said == "Their runs end at once. No run begins until someone starts them again."
+
+
+def test_a_stopped_incident_does_not_wait_for_a_process(signed_in: Client, paused: story.Paused) -> None:
+    """Where no process was left to be told, it was ordered and is stopped: nothing is to be taken up."""
+    Instance.objects.update(live=False, gone_since=timezone.now())
+    Heartbeat.objects.update(last_seen=timezone.now() - timedelta(minutes=5))
+    signed_in.post(
+        f"/p/main/incidents/{paused.incident.pk}/stop/",
+        {"version": 1, "from": "card", "reason": "known bug", "stop_reason": "does harm"},
+    )
+    page = card(signed_in, paused)
+    assert 'id="panel-stopped"' in page and "Taken up when it next starts" not in page
