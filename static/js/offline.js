@@ -1,12 +1,12 @@
 // A form that is sent without a connection leads to the browser's own error page, and what was typed is
-// gone. So before a form goes (one that htmx sends says so by itself, sheet.js), the server is asked for a
-// sign of life: without one the form stays, and says that nothing was sent. In a dialog that stands in the
-// dialog, because nothing outside it can be read; elsewhere it is a message.
+// gone. So before one that decides goes (one that htmx sends says so by itself, sheet.js), the server is
+// asked for a sign of life: without one the form stays, and says that nothing was sent. In a dialog that
+// stands in the dialog, because nothing outside it can be read; elsewhere it is a message.
 (() => {
   "use strict";
   const LONGEST_MS = 6000;
   const DECIDES = /\/(acknowledge|resume|rollback|stop|start|withdraw|pause|wrong|answer)\/$/;
-  const KEPT = "what you wrote is kept.";
+  const UNSENT = "Not sent: no connection. Nothing was decided; what you wrote is kept.";
   const asking = new WeakSet();
   const passed = new WeakSet();
 
@@ -26,16 +26,19 @@
 
   const clear = () => { for (const said of document.querySelectorAll("[data-unsent]")) said.remove(); };
 
-  const stay = (form, button) => {
-    const where = new URL(button?.hasAttribute("formaction") ? button.formAction : form.action).pathname;
+  const stay = (form) => {
     const said = refusal(form);
-    said.querySelector("p").textContent = `Not sent: no connection. Nothing was ${DECIDES.test(where) ? "decided" : "changed"}; ${KEPT}`;
+    said.querySelector("p").textContent = UNSENT;
     said.scrollIntoView({ block: "nearest" });
   };
+
+  const decides = (form, button) =>
+    DECIDES.test(new URL(button?.hasAttribute("formaction") ? button.formAction : form.getAttribute("action") ?? "", location.href).pathname);
 
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (!decides(form, event.submitter)) return;
     if (passed.delete(form)) return;
     event.preventDefault();
     if (asking.has(form)) return;
@@ -43,7 +46,7 @@
     clear();
     const reached = await answers();
     asking.delete(form);
-    if (!reached) return stay(form, event.submitter);
+    if (!reached) return stay(form);
     passed.add(form);
     form.requestSubmit(event.submitter);
   });

@@ -137,8 +137,11 @@ def test_the_keyboard_acknowledges(browse: Open, alice: User, project: Project) 
 UNSENT = "Not sent: no connection. Nothing was decided; what you wrote is kept."
 
 
-def test_a_decision_without_a_connection_stays(browse: Open, alice: User, project: Project) -> None:
+def test_a_decision_without_a_connection_stays(
+    browse: Open, complaints: Complaints, alice: User, project: Project
+) -> None:
     """The card stays with all that was typed and says that nothing was decided; back online it decides."""
+    complaints.expect("htmx:", "ERR_INTERNET_DISCONNECTED")
     paused = story.make_paused(project, timezone.now())
     page = opened(browse(alice), paused)
     fill(page)
@@ -157,8 +160,11 @@ def test_a_decision_without_a_connection_stays(browse: Open, alice: User, projec
     expect(page.locator("#panel-followed")).to_contain_text(TYPED)
 
 
-def test_a_sheet_without_a_connection_stays(browse: Open, alice: User, project: Project) -> None:
+def test_a_sheet_without_a_connection_stays(
+    browse: Open, complaints: Complaints, alice: User, project: Project
+) -> None:
     """On the phone the open sheet says it itself, and so does acknowledging."""
+    complaints.expect("htmx:", "ERR_INTERNET_DISCONNECTED")
     paused = story.make_paused(project, timezone.now())
     page = opened(browse(alice, width=360), paused)
     page.context.set_offline(True)
