@@ -57,7 +57,7 @@ def test_another_instance_has_a_home_of_its_own(tmp_path: Path) -> None:
 def test_the_same_process_is_refused_a_second_time_until_it_closes(tmp_path: Path) -> None:
     """Opening twice in one process is refused, too; closing gives the home back."""
     home = Home.open("refund-desk", "main", tmp_path)
-    with pytest.raises(AlreadyRunning, match=str(os.getpid())):
+    with pytest.raises(AlreadyRunning, match=f"{os.getpid()}, this very process: end that run first"):
         Home.open("refund-desk", "main", tmp_path)
     home.close()
     Home.open("refund-desk", "main", tmp_path).close()

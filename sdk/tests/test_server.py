@@ -99,6 +99,20 @@ def test_a_refused_registration_is_not_called_late(tmp_path: Path, peer: Peer, c
     assert [e["name"] for e in spooled(tmp_path, "refund-desk")] == ["started", "works", "finished"]
 
 
+def test_a_host_name_the_server_does_not_know_is_passed_on(tmp_path: Path, peer: Peer, caplog: Any) -> None:
+    """Nothing is wrong with the agent: the log says what to set on the server, and all is kept for later."""
+    refusal = {
+        "error": "unknown_host",
+        "message": "box.lan is not in SICKBAY_HOSTS.",
+        "what_to_do": "Set it.",
+    }
+    peer.plant(421, refusal, times=50)
+    with caplog.at_level(logging.WARNING, "sickbay"), agent_of(tmp_path, peer.url).run() as run:
+        assert run.execute(works) == 4
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "not in SICKBAY_HOSTS. Set it" in said and "sent later" in said and "Agent(" not in said
+
+
 def test_a_token_without_a_server_is_said_once(tmp_path: Path, caplog: Any) -> None:
     """Nobody is told of an agent whose address is missing: the log says what to set, once a process."""
     agent = Agent("lonely-desk", home=tmp_path, token=TOKEN)

@@ -167,14 +167,10 @@ def _locked(directory: Path, name: str) -> int:
 
 
 def _running(name: str, pid: int) -> str:
+    here = f"{name} is running here as pid {pid or 'unknown'}"
     if pid == os.getpid():
-        return (
-            f"{name} is running in this very process: end that first, or give each worker its own instance="
-        )
-    return (
-        f"{name} is running here as pid {pid or 'unknown'}: "
-        "give each worker its own instance=, or stop that one"
-    )
+        return f"{here}, this very process: end that run first, or give each worker its own instance="
+    return f"{here}: give each worker its own instance=, or stop that one"
 
 
 def _held(path: Path) -> int:
