@@ -212,7 +212,7 @@ def _shared(agent: Agent, cause: str, group_id: int | None, title: str, now: dt.
         same = Q(title=title)
     else:
         return None
-    _one_at_a_time(f"{agent.project_id}/{cause}/{group_id or title}")
+    one_at_a_time(f"{agent.project_id}/{cause}/{group_id or title}")
     alike = Incident.objects.filter(
         same,
         project_id=agent.project_id,
@@ -223,7 +223,7 @@ def _shared(agent: Agent, cause: str, group_id: int | None, title: str, now: dt.
     return alike.select_for_update().order_by("opened_at").first()
 
 
-def _one_at_a_time(subject: str) -> None:
+def one_at_a_time(subject: str) -> None:
     """An advisory lock: it stands outside the order of row locks, and is held until the commit."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x5B, zlib.crc32(subject.encode()) - 2**31])

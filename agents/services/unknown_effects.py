@@ -68,13 +68,17 @@ def _unasked(now: dt.datetime) -> QuerySet[Effect]:
 
 @transaction.atomic
 def _ask(instance_id: int, now: dt.datetime) -> bool:
-    """Under the instance's lock, so that two beats, or an answer that comes at once, ask once."""
+    """Under the instance's lock, so that two beats, or an answer that comes at once, ask once.
+
+    Two instances of one agent share its incident: whoever looks for it second finds it.
+    """
     rows = Instance.objects.select_for_update(of=("self",)).select_related("agent")
     instance = rows.get(pk=instance_id)
     found = list(_unasked(now).filter(instance=instance).order_by("begun_at", "pk"))
     if not found:
         return False
     agent = instance.agent
+    incidents.one_at_a_time(f"{agent.project_id}/effect/{agent.pk}")
     incident = _undecided().select_for_update().filter(agent=agent).order_by("pk").first()
     if incident is None:
         incident = incidents.open_or_join(

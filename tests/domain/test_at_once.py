@@ -17,6 +17,7 @@ from agents.models import (
     Attempt,
     Command,
     Decision,
+    Effect,
     Entry,
     Incident,
     Instance,
@@ -169,6 +170,20 @@ def test_two_beats_notice_a_silence_once(project: Project) -> None:
     at_once(lambda _: watchdog.look(NOW + dt.timedelta(seconds=61)), 8)
     assert Incident.objects.count() == 5 and Outbox.objects.count() == 5
     assert Entry.objects.filter(kind="failure").count() == 5
+
+
+def test_two_beats_ask_once_about_what_may_have_happened(project: Project) -> None:
+    """Effects of two instances of one agent are asked about in one incident, whoever looks when."""
+    agent = cast.make_agent(project)
+    for name in ("w1", "w2"):
+        instance = cast.make_instance(agent, name)
+        Effect.objects.create(
+            id=f"{name}-1", instance=instance, run_id=uuid.uuid4(), name="refund", state="unknown",
+            begun_at=NOW, ended_at=NOW,
+        )  # fmt: skip
+    at_once(lambda _: watchdog.look(NOW), 8)
+    incident = cast.only_incident()
+    assert incident.instances.count() == 2 and Effect.objects.filter(incident=incident).count() == 2
 
 
 def test_two_workers_never_claim_one_message(project: Project) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.models import AuditEntry, Project
@@ -115,6 +115,7 @@ def test_what_is_missing_is_said(shell: Shell, project: Project, tmp_path: Path)
         assert done.returncode == 128 and said in done.stderr, done
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([True, False, None]), max_size=40))
 def test_both_ends_halve_alike(said: list[bool | None]) -> None:
     """The SDK's rule and the server's find the same in the same looks."""
