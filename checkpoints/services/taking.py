@@ -28,7 +28,7 @@ from checkpoints import queries, store
 from checkpoints.failpoint import failpoint
 from checkpoints.measuring import ROOTS, Shape
 from checkpoints.models import Checkpoint, Dependencies, Lease, Standing, Why
-from checkpoints.services import admitting, watches
+from checkpoints.services import admitting, dating, watches
 from checkpoints.services import standing as standings
 from sickbay.tree.manifest import Manifest
 from sickbay.tree.node import BadNode, name_of
@@ -86,6 +86,7 @@ class Header(msgspec.Struct, frozen=True):
     memory_length: Count = 0
     act: Count = 0
     last_action: Text | None = None
+    seq: Count | None = None
     facts: FactsSaid = FactsSaid()
     notes: Annotated[list[Annotated[str, msgspec.Meta(max_length=1000)]], msgspec.Meta(max_length=20)] = []
 
@@ -138,7 +139,8 @@ def take(writer: Writer, *, header: Header, records: list[Record], now: dt.datet
         instance = epochs.lock(writer.project_id, writer.agent, writer.instance, held)
         who = instance, uuid.UUID(header.id), header.parent
         asked = admitting.asking(writer.project_id, records, memory, workspace)
-        before, *looked = rows.several(queries.asking_earlier(*who), *asked)
+        told = dating.asking(instance, header.run, header.seq)
+        before, when, *looked = rows.several(queries.asking_earlier(*who), told, *asked)
         earlier = queries.earlier_in(before, *who)
         if earlier.same is not None:
             return _repeated(earlier.same, instance, memory, workspace)
@@ -148,7 +150,8 @@ def take(writer: Writer, *, header: Header, records: list[Record], now: dt.datet
         store.add(writer.project_id, admitted.nodes)
         failpoint("taking:added")
         _are_roots(memory, workspace, admitted.known)
-        found = _row(header, instance, memory, workspace, earlier, admitted, now)
+        at = dating.dated(header.at, header.sent_at, when, now)
+        found = _row(header, instance, memory, workspace, earlier, admitted, at, now)
         _write(found, instance, now)
         failpoint("taking:told")
     failpoint("taking:kept")
@@ -188,6 +191,7 @@ def _row(
     workspace: bytes | None,
     earlier: queries.Earlier,
     admitted: admitting.Admitted,
+    at: dt.datetime,
     now: dt.datetime,
 ) -> Checkpoint:
     """The row, with all that is derived from the rows before it.
@@ -196,7 +200,6 @@ def _row(
     """
     _, parent, newest = earlier
     shapes = admitted.known
-    at = snapshots.corrected(header.at, now.timestamp() - header.sent_at, now)
     facts = header.facts
     found = Checkpoint(
         id=uuid.UUID(header.id), run_id=uuid.UUID(header.run), project_id=instance.agent.project_id,

@@ -15,6 +15,7 @@ from checkpoints import queries, standing
 from checkpoints.models import Checkpoint
 from checkpoints.services import standing as standings
 from checkpoints.standing import Before, Facts
+from tests import builders
 from tests.contract.test_operators_api import Operator
 from tests.domain import cast
 from tests.restore.taker import Taker
@@ -236,6 +237,15 @@ def test_what_a_human_let_go_on_is_no_longer_doubted(
         decisions.decide(actor=cast.actor(alice, project), verb="resume", now=timezone.now(), **said)
     found = taken(taker, 3, facts={"resumed": True, "verdicts": {"pass": 1, "fail": 0, "unknown": 0}})
     assert found.standing == stands
+
+
+def test_a_checkpoint_stands_before_the_failure_that_followed_it(taker: Taker) -> None:
+    """However long its upload took: what the run recorded after it comes after it."""
+    taken(taker, 1)
+    taker.wire.post_events(builders.action(), builders.failure(act=2), first=1)
+    (failed_at,) = Entry.objects.filter(kind="failure").values_list("at", flat=True)
+    late = taken(taker, 2, seq=1)
+    assert late.at < failed_at < taken(taker, 3, seq=2).at
 
 
 @pytest.mark.parametrize("why", ["pause", "end"])

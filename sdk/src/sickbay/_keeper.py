@@ -58,6 +58,7 @@ class Moment:
     facts: dict[str, Any]
     act: int
     last_action: str | None
+    seq: int  # the run's events up to here came before
 
 
 class Keeper:
@@ -165,7 +166,9 @@ class Keeper:
             wire, parent = facts.wire(failing), self.shelf.get(self.parent)
             if parent is not None and _standing.was_resumed(self.ledger.data.settled, parent.at):
                 wire["resumed"] = True
-            moment = Moment(why, label, self._clock.wall(), text, wire, facts.act, facts.last_action)
+            moment = Moment(
+                why, label, self._clock.wall(), text, wire, facts.act, facts.last_action, self.home.spool.seq
+            )
             facts.begin_anew()
         return moment
 
@@ -236,6 +239,7 @@ class Keeper:
             "memory_length": len(tree.text),
             "act": moment.act,
             "last_action": moment.last_action,
+            "seq": moment.seq,
             "facts": moment.facts,
             "notes": [note[:1000] for note in snapshot.notes] if snapshot else [],
         }
