@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from dashboard.embedded.up import answers_to
 from tests.product import MANAGE, OWN_SERVERS
 from tests.waiting import slowness
 
@@ -101,3 +104,13 @@ def test_a_database_of_ones_own_is_named(tmp_path: Path) -> None:
     """With SICKBAY_DATABASE_URL the sentence names that setting."""
     sentence = said(COMMANDS[0], tmp_path, SICKBAY_DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
     assert sentence.startswith("CommandError: The database that SICKBAY_DATABASE_URL names does not answer")
+
+
+def test_a_host_beyond_this_machine_is_told_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` says which host names it answers to as soon as others can reach it, and what to set."""
+    monkeypatch.delenv("SICKBAY_HOSTS", raising=False)
+    assert answers_to(Namespace(host="127.0.0.1", port=8000)) == ""
+    said = answers_to(Namespace(host="0.0.0.0", port=8000))
+    assert f"SICKBAY_HOSTS={socket.gethostname()}," in said and "SICKBAY_SITE_URL" in said
+    monkeypatch.setenv("SICKBAY_HOSTS", "box.lan")
+    assert answers_to(Namespace(host="0.0.0.0", port=8000)).endswith("(SICKBAY_HOSTS): box.lan")
