@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Model, Prefetch, Q, QuerySet
 
-from agents.models import Entry, Incident, Instance, Kind
+from agents.models import Decision, Entry, Incident, Instance, Kind
 from agents.services.rows import Statement
 from checkpoints.models import Checkpoint, Dependencies, Report, Rollback, Standing, Watch, Watched
 
 BYTES = ("root_body", "root_base", "parent_root")
 USABLE = (Standing.GOOD, Standing.UNPROVEN)
+DAMAGE = "verify"  # who has judged what is damaged
 HOUR = dt.timedelta(hours=1)
 LONGEST_STREAK = 200
 
@@ -90,8 +91,16 @@ def newest_of(agent_id: int, instance: str | None = None) -> Checkpoint | None:
 
 
 def newest_usable(instance: Instance) -> Checkpoint | None:
-    """What entering a run resumes from."""
-    found = rows().filter(agent_id=instance.agent_id, instance_id=instance.pk, standing__in=USABLE)
+    """What entering a run resumes from: memory that belongs to the files as they are.
+
+    What was doubted, or called bad, is usable once a human let the agent go on from there all the same.
+    """
+    let_go_on = Decision.objects.filter(pause__instance=instance, verb__in=("resume", "start"))
+    approved = let_go_on.order_by("-at").values_list("at", flat=True).first()
+    usable = Q(standing__in=USABLE)
+    if approved is not None:
+        usable |= Q(at__lte=approved) & ~Q(judged_by=DAMAGE)
+    found = rows().filter(usable, agent_id=instance.agent_id, instance_id=instance.pk)
     return found.order_by("-at", "-id").first()
 
 

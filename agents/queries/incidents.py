@@ -22,6 +22,7 @@ from agents.models import (
     Instance,
     Kind,
     Pause,
+    PauseState,
     Project,
 )
 from agents.queries.fleet import workers
@@ -70,10 +71,15 @@ def waits(incident: Incident) -> bool:
 
 
 def holding(project: Project, agent_id: int) -> Incident | None:
-    """The incident that holds an agent still, the first opened of several."""
-    held = Q(agent_id=agent_id) | Q(pauses__instance__agent_id=agent_id)
-    found = project.incidents.exclude(state=IncidentState.CLOSED).filter(held)
-    return found.order_by("opened_at", "pk").first()
+    """The incident that an agent waits for: one that holds it before one that only speaks of it.
+
+    Of a shared one whose other agents are not done yet it may be free already.
+    """
+    mine = Pause.objects.filter(incident=OuterRef("pk"), instance__agent_id=agent_id)
+    held = Exists(mine.filter(state__in=(PauseState.PAUSING, PauseState.PAUSED, PauseState.DECIDED)))
+    about = Q(agent_id=agent_id) | Q(Exists(mine))
+    found = project.incidents.exclude(state=IncidentState.CLOSED).filter(about).annotate(held=held)
+    return found.order_by("-held", "opened_at", "pk").first()
 
 
 def start_ordered(agent_id: int) -> datetime | None:

@@ -59,6 +59,9 @@ def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any
         "guidance": said.guidance or "", "probation": said.probation, "now": timezone.now(),
     }  # fmt: skip
     if said.decision != "rollback":
+        if said.checkpoint is not None or said.scope is not None:
+            what = "checkpoint and scope belong to the decision rollback."
+            raise problems.Problem(422, "invalid", what, "Leave them out, or decide rollback.")
         return answers.decided(decisions.decide(verb=said.decision, reason=said.reason, **words))
     if said.checkpoint is None:
         raise problems.Problem(

@@ -7,7 +7,7 @@ import uuid
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from agents.api import schema as base
 from agents.api.schema import Input, Reason
@@ -82,8 +82,12 @@ class JudgeIn(Input):
 
 
 class ScopeIn(Input):
-    """What of the checkpoint is put back; `paths`: of the workspace only these, and not the memory."""
+    """What of the checkpoint is put back; `paths`: of the workspace only these, and not the memory.
 
+    A part that has another name is refused: what was meant to be narrow must not become everything.
+    """
+
+    model_config = ConfigDict(extra="forbid")
     memory: bool = True
     workspace: bool = True
     paths: list[Path] | None = Field(None, min_length=1, max_length=100)

@@ -80,7 +80,8 @@ def policy_of(agent: Agent) -> list[thinning.Step]:
 def tried(agent: Agent, steps: list[thinning.Step], now: dt.datetime) -> tuple[int, int]:
     """How many there are, and how many of them this policy would leave if it thinned now."""
     seen = _seen(agent)
-    return len(seen), len(thinning.left_by_age(seen, steps, now) | _needed(agent).keys())
+    there = {one.id for one in seen}
+    return len(there), len(thinning.left_by_age(seen, steps, now) | (_needed(agent).keys() & there))
 
 
 def _seen(agent: Agent) -> list[thinning.Seen]:

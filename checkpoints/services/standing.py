@@ -24,7 +24,7 @@ from checkpoints.models import Checkpoint, ProvenBy, Standing
 from checkpoints.services import clearing
 
 AT_ONCE = 500
-DAMAGE = "verify"  # who has judged what is damaged
+DAMAGE = queries.DAMAGE
 LOOK_BACK = dt.timedelta(days=30)
 # The first failure after each, and the actions that went well before it, ten at most.
 SOAKING = """
@@ -146,6 +146,16 @@ def suspect_between(agent_id: int, since: dt.datetime, until: dt.datetime, *, no
         find_last_good(agent_id)
         announce.changed_agent(agent_id, Agent.objects.values_list("project_id", flat=True).get(pk=agent_id))
     return moved
+
+
+def doubt(found: Checkpoint, reason: str) -> bool:
+    """Suspect, because of a check that is enforced; what a human judged stays."""
+    rows = Checkpoint.objects.filter(pk=found.pk, judged_by="", standing__in=queries.USABLE)
+    if not rows.update(standing=Standing.SUSPECT, proven_by="", soaks=False, tainted=True, reason=reason):
+        return False
+    find_last_good(found.agent_id)
+    announce.changed_agent(found.agent_id, found.project_id)
+    return True
 
 
 @transaction.atomic

@@ -23,6 +23,7 @@ from agents.services.snapshots import text
 from checkpoints import checks, judging, queries
 from checkpoints.checks import Check
 from checkpoints.models import Checkpoint, Unjudged, Watch, Watched
+from checkpoints.services import standing
 from sickbay import budget
 
 MOST = 20
@@ -118,6 +119,8 @@ def _judge(pk: int, watch_id: int, now: dt.datetime) -> int:
         return 0
     passes = _passes(found, checkpoint)
     _seen(found, checkpoint, passes)
+    if passes is False and found.policy == Watch.Policy.ENFORCE:
+        standing.doubt(checkpoint, f"{check_of(found).words}: it is not so"[:500])
     if passes is False and (before is None or before.passes is not False):
         _fails(found, checkpoint, now)
     elif passes and before is not None and before.passes is False:

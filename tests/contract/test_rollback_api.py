@@ -10,11 +10,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from agents.models import Agent, Command, Effect, Incident, Project, User
+from agents.models import Agent, Command, Effect, Incident, Instance, Project, User
 from checkpoints.models import Checkpoint, Rollback
 from checkpoints.services import standing
 from tests import builders
 from tests.contract.test_operators_api import Operator, in_shape
+from tests.domain import cast
 from tests.domain.rolling import Desk, actor, make_desk
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +70,22 @@ def test_an_incident_is_decided_by_a_rollback(operator: Operator, desk: Desk) ->
     assert status == 200
     rows = operator.get("agents/refund-desk/rollbacks/")[1]["rollbacks"]
     assert [row["state"] for row in rows] == ["withdrawn"]
+
+
+def test_a_misspelt_part_makes_nothing_wider(operator: Operator, desk: Desk) -> None:
+    """A scope with a name that is none is refused; so is a checkpoint for a decision that uses none."""
+    said = {"checkpoint": "last_known_good", "reason": "x", "scope": {"files": ["link"]}}
+    status, body = operator.post("agents/refund-desk/rollback/", said)
+    assert (status, body["error"]) == (422, "invalid") and "files" in body["message"]
+    held = cast.spends_its_budget(Instance.objects.get())
+    decided = {
+        "decision": "resume",
+        "version": held.incident.version,
+        "reason": "x",
+        "checkpoint": "last_known_good",
+    }
+    status, body = operator.post(f"incidents/{held.incident_id}/decide/", decided)
+    assert (status, body["error"]) == (422, "invalid") and "decision rollback" in body["message"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from agents.models import Agent, AuditEntry, Incident, Instance, Pause, PauseState, Project, Status, User
+from tests.domain import cast
 from tests.pages.rows import make_agent, make_run
 
 PAGE = "/p/main/agents/refund-desk/"
@@ -113,6 +114,18 @@ def test_a_viewer_is_told_what_it_takes(agent: Agent, bob: User) -> None:
     """Whoever may not pause sees no form, and reads which role it takes."""
     html = signed_in(bob).get(PAGE).content.decode()
     assert "Needs the role responder to pause" in html and "pause-dialog" not in html
+
+
+def test_the_next_step_is_about_what_holds_the_agent(project: Project, agent: Agent, alice: User) -> None:
+    """A shared incident that others still take up does not hide the newer one that holds this agent."""
+    first, other = agent.instances.first(), cast.worker(project, "other")
+    assert first is not None
+    shared = cast.spends_its_budget(first, failure=cast.fails(first))
+    cast.spends_its_budget(other, failure=cast.fails(other))
+    Pause.objects.filter(instance=first).update(state=PauseState.LIFTED)
+    newer = cast.spends_its_budget(first, now=cast.NOW + cast.MINUTE)
+    assert newer.incident_id != shared.incident_id
+    assert f"Decide incident {newer.incident_id}" in signed_in(alice).get(PAGE).content.decode()
 
 
 @pytest.mark.parametrize("others_wait", [False, True])

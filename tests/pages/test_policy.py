@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 
 import pytest
 from django.test import Client
@@ -11,7 +12,7 @@ from django.utils import timezone
 from agents import access
 from agents.models import Agent, AuditEntry, Project, Role, User
 from checkpoints import thinning
-from checkpoints.models import Checkpoint, RetentionPolicy
+from checkpoints.models import Checkpoint, RetentionPolicy, Rollback
 from checkpoints.services import retention
 from tests.builders import make_agent
 from tests.conftest import member
@@ -64,6 +65,9 @@ def test_trying_changes_nothing(client: Client, project: Project) -> None:
     for step in range(8):
         taken = keeper.take({"n": step})
         Checkpoint.objects.filter(pk=taken.pk).update(at=timezone.now() - dt.timedelta(days=9 - step))
+    Rollback.objects.create(  # what it speaks of is not there any more
+        project=project, agent=taken.agent, instance=taken.instance, checkpoint=uuid.uuid4(), by="x"
+    )
     page = client.post(PAGE + "tried/", CHOICE, follow=True).content.decode()
     assert "Of 8 checkpoints 2 would go now and 6 stay." in page and chosen(page) == list(CHOICE.values())
     assert not RetentionPolicy.objects.exists() and Checkpoint.objects.count() == 8

@@ -83,6 +83,19 @@ def test_an_enforced_one_counts(desk: Desk, alice: User) -> None:
     assert Instance.objects.get().consecutive == 1
 
 
+def test_what_fails_an_enforced_one_is_never_good(desk: Desk, alice: User) -> None:
+    """Each checkpoint that fails is suspect, however well all else went; the last known good one stays."""
+    desk.take(1)
+    good = Agent.objects.get().last_good
+    kept(alice, Check("n", "equals", "1"), "enforce")
+    for n in (2, 3):
+        desk.take(n)
+        watches.look(timezone.now())
+    later = Checkpoint.objects.exclude(pk=good).values_list("standing", "reason")
+    assert {standing for standing, _ in later} == {"suspect"} and all("is not so" in why for _, why in later)
+    assert good is not None and Agent.objects.get().last_good == good
+
+
 def test_each_instance_stands_for_itself(project: Project, desk: Desk, alice: User) -> None:
     """One that fails does not hide that another begins to."""
     desk.take(1)

@@ -245,7 +245,9 @@ def test_a_checkpoint_stands_before_the_failure_that_followed_it(taker: Taker) -
     taker.wire.post_events(builders.action(), builders.failure(act=2), first=1)
     (failed_at,) = Entry.objects.filter(kind="failure").values_list("at", flat=True)
     late = taken(taker, 2, seq=1)
-    assert late.at < failed_at < taken(taker, 3, seq=2).at
+    assert late.at < failed_at
+    ahead = taken(taker, 3, seq=2, at=taker.wire.now() - 60)
+    assert failed_at < ahead.at, "what the run recorded before it comes before it"
 
 
 @pytest.mark.parametrize("why", ["pause", "end"])
@@ -256,3 +258,19 @@ def test_what_a_pause_leaves_behind_makes_no_approval_stale(taker: Taker, why: s
     before = pause.incident.version
     assert taken(taker, 2, why=why, facts={"failing": True}).standing == "suspect"
     assert Incident.objects.get(pk=pause.incident_id).version == before
+
+
+def test_what_a_human_let_go_on_is_what_the_next_start_goes_on_from(
+    taker: Taker, project: Project, alice: User
+) -> None:
+    """Its memory belongs to the files that are there; without the decision, and of what is damaged, never."""
+    first = taken(taker, 1)
+    pause = cast.spends_its_budget(taker.instance(), now=timezone.now())
+    doubted = taken(taker, 2, why="pause", facts={"failing": True})
+    instance = taker.instance()
+    assert queries.newest_usable(instance) == first
+    said = {"incident_id": pause.incident_id, "version": pause.incident.version, "reason": "go on"}
+    decisions.decide(actor=cast.actor(alice, project), verb="resume", now=timezone.now(), **said)
+    assert queries.newest_usable(instance) == doubted
+    Checkpoint.objects.filter(pk=doubted.pk).update(standing="bad", judged_by=queries.DAMAGE)
+    assert queries.newest_usable(instance) == first
