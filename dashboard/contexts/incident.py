@@ -28,6 +28,7 @@ from dashboard.contexts import effects as asking
 from dashboard.contexts.entries import read, seconds
 from dashboard.contexts.reported import Reported
 from dashboard.contexts.since_good import SinceGood, since_good
+from dashboard.contexts.stuck import stuck
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
 from dashboard.contexts.worklist import Worklist
 
@@ -127,6 +128,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "incident": incident,
         "agent": incident.agent,
         "now": now,
+        "stuck": stuck(incident, instances),
         "runbook": link(incident.agent.runbook),
         "instances": instances,
         "parties": parties(instances, now),

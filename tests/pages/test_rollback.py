@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agents.models import Effect, Heartbeat, Instance, Project, User
 from checkpoints.models import Rollback
-from tests.domain import rolling
+from tests.domain import cast, rolling
 from tests.domain.rolling import Desk
 from tests.pages.states import HOSTILE
 from tests.pages.test_compare import words
@@ -105,11 +105,14 @@ def test_undoing_leads_to_the_state_just_before(
 
 
 def test_what_is_in_the_way_is_named(signed_in: Client, desk: Desk, ordered: Rollback) -> None:
-    """While it tries on, and when it gave up: nothing was changed, and it may be tried again."""
+    """While it waits, and when it gave up: nothing was changed, and it may be tried again."""
     desk.takes_up()
     desk.tells(ordered, "restoring", why=f"{HOSTILE} is a directory now")
     page = signed_in.get(address(ordered)).content.decode()
-    assert "In the way, so it tries on" in page and "<img src=x" not in page
+    assert "In the way: clear it, then resume" in page and "<img src=x" not in page
+    incident = cast.spends_its_budget(Instance.objects.get()).incident
+    card = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    assert 'id="stuck"' in card and "is a directory now" in card and "<img src=x" not in card
     desk.tells(ordered, "failed", why="the disk is full")
     said = shown(signed_in, ordered)
     assert "Failed, and nothing was changed" in said and "the disk is full" in said

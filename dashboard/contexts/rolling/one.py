@@ -106,7 +106,7 @@ def steps(row: Rollback, pause: Pause | None, now: datetime) -> list[Step]:
         waits = row.state == State.RESTORING
         found.append(Step("waits" if waits else "done", "Restoring" if waits else "Restored", row.began_at))
         if waits and row.why:
-            found.append(Step("failed", "In the way, so it tries on", None, row.why))
+            found.append(Step("failed", "In the way: clear it, then resume or restart", None, row.why))
     if row.state == State.FAILED:
         return [*found, Step("failed", _failed(row), row.ended_at, row.why)]
     if row.state == State.VERIFIED:
