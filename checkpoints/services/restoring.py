@@ -37,6 +37,7 @@ BEGUN = (Rollback.State.ORDERED, Rollback.State.RESTORING)
 Line = Annotated[str, msgspec.Meta(max_length=1_024)]
 AskedBy = Literal["agent", "verdict"]
 CONDEMNED = "condemned by a rollback"
+WRITTEN = "Something still writes there: end that, and roll back again."
 
 
 class ScopeSaid(msgspec.Struct, frozen=True):
@@ -194,7 +195,8 @@ def _judged(row: Rollback, target: Checkpoint, said: Said) -> Ended:
             return Ended(Rollback.State.FAILED, f"the files cannot be compared: {error}", differs=True)
     differs = proving.differences(scope, wanted, found)
     if differs:
-        return Ended(Rollback.State.FAILED, "; ".join(differs), differs=True)
+        why = f"{'; '.join(differs)}. {WRITTEN}"
+        return Ended(Rollback.State.FAILED, why, differs=True)
     return Ended(Rollback.State.VERIFIED)
 
 
