@@ -15,7 +15,7 @@ import pytest
 
 from sdk.tests.desk import breaks, of_kind, paused, works
 from sdk.tests.peer import TOKEN, Peer
-from sickbay import ActionFailed, Agent, BadArgument, Memory, RestoreRefused, Run
+from sickbay import ActionFailed, Agent, BadArgument, Memory, RestoreRefused, RestoreUnfinished, Run
 from sickbay.testing import Harness
 
 DYING = """
@@ -48,6 +48,26 @@ with Agent("desk", home=Path(base), workspace=work, memory={"n": 0}).run() as ru
     print(bool(run.rolled_back), flush=True)
     os._exit(137)
 """
+
+
+def test_what_is_not_proven_raises_and_holds(tmp_path: Path) -> None:
+    """Something writes on while files are put back: whoever asked does not go on as if all were well."""
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def load(value: Any) -> None:
+        (work / "log.txt").write_text("written while the rollback goes on")
+
+    memory = Memory(save=lambda: {"n": 1}, load=load)
+    harness = Harness(tmp_path / "home")
+    agent = harness.agent(workspace=work, memory=memory)
+    with agent.run() as run:
+        id = run.checkpoint("clean").id
+        (work / "a.txt").write_text("new")
+        with pytest.raises(RestoreUnfinished, match="something else: end what writes there"):
+            run.rollback(id)
+        with paused():
+            run.execute(works)
 
 
 @pytest.fixture

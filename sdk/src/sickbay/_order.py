@@ -50,3 +50,8 @@ def left_out(text: bytes, left: dict[str, str]) -> Callable[[bytes, os.stat_resu
         return os.fsdecode(path) in left or rules.ignores(path, stat.S_ISDIR(found.st_mode))
 
     return leaves_out
+
+
+def unproven(order: Order) -> str:
+    """What is said of a rollback after which another state stands there than was put back."""
+    return f"rolled back to {order.label or order.checkpoint[:8]}, and what is there now is something else"

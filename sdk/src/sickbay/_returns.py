@@ -27,7 +27,7 @@ from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
 from sickbay._failpoints import failpoint
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
-from sickbay._order import Order, left_out
+from sickbay._order import Order, left_out, unproven
 from sickbay._progress import Heard, is_away, report
 from sickbay._state import Pause
 from sickbay.tree.paths import entry_at, entry_name
@@ -290,6 +290,9 @@ class Returns:
                 "verified" if is_proven else "failed", order, f"{self._label(order)} by {told.by}{why}"
             )
         self.ledger.tell(True)
+        if not is_proven and order.command is None:
+            self._hold(unproven(order))
+            raise RestoreUnfinished(unproven(order), what_to_do="end what writes there, and roll back again")
         return told
 
     def _evidence(self, order: Order, found: Taken | None, restored: Restored | None) -> dict[str, Any]:
@@ -366,15 +369,13 @@ class Returns:
     def stuck(self, order: Order, why: str) -> None:
         """The files are neither the old ones nor the new ones: nothing runs before they are."""
         self._home.state.save()
-        pause = Pause(
-            id=str(uuid.uuid4()),
-            owner="detector",
-            cause=f"a rollback has begun and cannot go on yet: {why}",
-            at=self._home.clock.wall(),
-        )
-        self.ledger.take(pause)
+        self._hold(f"a rollback has begun and cannot go on yet: {why}")
         self._report(order, {"state": "restoring", "why": why[:2000]})
         self.ledger.tell(True)
+
+    def _hold(self, cause: str) -> None:
+        now = self._home.clock.wall()
+        self.ledger.take(Pause(id=str(uuid.uuid4()), owner="detector", cause=cause, at=now))
 
     @harmless(None)
     def _note(self, outcome: str, order: Order, title: str) -> None:
