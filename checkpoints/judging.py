@@ -40,11 +40,16 @@ class Line:
     bad: Checkpoint | None
     why_skipped: str
     is_cut: bool
+    is_nowhere: bool = False
 
     @property
     def sentence(self) -> str:
         """What was found, for a person."""
         some, looks = f"{len(self.steps):,}", self.found.looks
+        if self.is_nowhere:
+            return (
+                f"Neither the oldest nor the newest of {some} checkpoints has such a place. Is it spelt so?"
+            )
         said = {
             "found": f"Found in {looks} looks at {some} checkpoints.",
             "newest_passes": "The newest one passes, so there is nothing to be found.",
@@ -92,7 +97,14 @@ def bisect(check: Check, newest: Checkpoint, oldest: uuid.UUID | None = None) ->
 
     found = bisecting.first_bad(len(steps), ask)
     good, bad = (rows[steps[n].id] if n is not None else None for n in (found.good, found.bad))
-    return Line(steps, found, good, bad, whys[0] if whys else "", is_cut and oldest is None)
+    is_nowhere = found.ends == "oldest_fails" and bad is not None and _is_nowhere(check, bad, newest)
+    return Line(steps, found, good, bad, whys[0] if whys else "", is_cut and oldest is None, is_nowhere)
+
+
+def _is_nowhere(check: Check, *ends: Checkpoint) -> bool:
+    """The place is at neither end: more likely a slip of the pen than a fault as old as the line."""
+    is_there = Check(check.path, "exists", where=check.where)
+    return check.op != "exists" and not any(passes(is_there, one) for one in ends)
 
 
 def _memory(check: Check, checkpoint: Checkpoint) -> bool:

@@ -63,7 +63,7 @@ def address(agent: Agent, check: Check) -> str:
 
 
 def _found(agent: Agent, line: Line, now: datetime) -> dict[str, Any]:
-    project, good, bad = agent.project.name, line.good, line.bad
+    project, good, bad = agent.project.name, line.good, None if line.is_nowhere else line.bad
     timeline = reverse("agent", args=[project, agent.name])
     actions = since.actions_between(good, bad) if good is not None and bad is not None else []
     ends = {"from": phrasing.iso(good.at)} if good is not None else {}

@@ -76,7 +76,8 @@ def test_the_first_that_fails_is_named(signed_in: Client, keeper: Keeper) -> Non
         ({"path": "rates", "op": "system", "value": "x"}, "Choose one of"),
         ({"path": "[[[", "op": "exists"}, "fails already"),
         ({"path": "x", "op": "exists", "where": "file"}, "fails already"),
-        ({"path": HOSTILE, "op": "equals", "value": HOSTILE}, "fails already"),
+        ({"path": HOSTILE, "op": "equals", "value": HOSTILE}, "has such a place"),
+        ({"path": "rates.scael", "op": "equals", "value": "100"}, "has such a place"),
     ],
 )
 def test_what_cannot_be_found_is_said(signed_in: Client, keeper: Keeper, query: Any, said: str) -> None:
