@@ -283,6 +283,7 @@ class Run(RunBase):
             BadArgument: inside an action, or no id.
             RestoreRefused: it cannot be done, and nothing was changed.
             RestoreUnfinished: it has begun and cannot go on yet; the agent is paused until it is finished.
+                Or something writes there still, and what is there afterwards is not what was put back.
             AgentPauseRequired: the agent is paused.
         """
         return drive(self._ward.points.rollback(to), self._ward)
