@@ -273,9 +273,11 @@ def test_what_confirm_says_is_told_and_stands(harness: Harness) -> None:
 def test_nonsense_hurts_nobody(harness: Harness, payload: dict[str, Any]) -> None:
     """Whatever a hostile server says of effects."""
     agent = harness.agent()
-    with agent.run():
+    with agent.run() as run:
         told(agent, {"id": "c1", "version": 1, "kind": "effect", "payload": payload})
         told(agent, answer("x" * 9999, "happened", "c2", key="k" * 9999, by="\x1b[31m" * 99, name=4))
+        calls: list[Any] = []
+        assert pay(run, calls) == 7 and len(calls) == 1, "the key is as free as it was"
 
 
 def test_killed_between_the_ledger_and_the_receipt_it_is_obeyed_once(tmp_path: Path) -> None:

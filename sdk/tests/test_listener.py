@@ -63,7 +63,7 @@ def test_a_command_ordered_while_the_socket_was_down_is_heard(link: Link, peer: 
     peer.sockets.clear()
     peer.order_command("pause", pause="p")
     peer.up()
-    until(lambda: heard.commands, 20)
+    assert [command["kind"] for command in until(lambda: heard.commands, 20)] == ["pause"]
 
 
 def test_a_batchs_answer_says_that_a_command_waits(link: Link, home: Home, peer: Peer, heard: Heard) -> None:
@@ -72,7 +72,7 @@ def test_a_batchs_answer_says_that_a_command_waits(link: Link, home: Home, peer:
     peer.sockets.clear()
     peer.order_command("pause", pause="p")
     home.spool.append({"kind": "action", "at": 1.0, "name": "x"}, sync=True)
-    until(lambda: heard.commands)
+    assert [command["kind"] for command in until(lambda: heard.commands)] == ["pause"]
 
 
 def test_beats_are_sent_as_often_as_the_server_says(link: Link, peer: Peer) -> None:
@@ -141,7 +141,7 @@ def test_a_frame_that_means_nothing_is_passed_over(
     peer.until(lambda: peer.sockets)
     peer.say(frame)
     peer.order_command("pause", pause="p")
-    until(lambda: heard.commands, 20)
+    assert [command["kind"] for command in until(lambda: heard.commands, 20)] == ["pause"]
 
 
 def test_an_absurd_hello_is_taken_within_reason(link: Link) -> None:

@@ -87,11 +87,12 @@ def test_a_resume_needs_its_receipt_and_a_pause_does_not(harness: Harness) -> No
     ],
 )
 def test_nonsense_from_the_server_hurts_nobody(harness: Harness, told: dict[str, Any]) -> None:
-    """Whatever a hostile server orders, no exception reaches the agent."""
+    """Whatever a hostile server orders, no exception reaches the agent; only a pause holds it."""
     agent = harness.agent()
     with agent.run():
         Receipts(life_of(agent))
         life_of(agent).orders.received([told])
+        assert (life_of(agent).ledger.pause is not None) is (told.get("kind") == "pause")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def test_what_only_the_server_saw_counts_once(harness: Harness) -> None:
         merged = {"number": 1, "added": [["silence-main-1", "silence", 5.0]], "others": []}
         for _ in range(3):
             life_of(agent)._on_account(merged)
+        assert run._ward.ledger.data.account.streak == ("refund", "refund", "silence")
         run.execute(works)
 
 

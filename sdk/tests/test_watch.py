@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sdk.tests import durable
 from sdk.tests.command import SICKBAY, Shell
 from sickbay.testing import spooled
 
@@ -23,11 +23,8 @@ SLEEPS = "import time; time.sleep(600)"
 
 
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s; the last value was {value!r}"
-        time.sleep(0.02)
-    return value
+    """Processes take their time to start."""
+    return durable.until(condition, seconds)
 
 
 @dataclass
