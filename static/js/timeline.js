@@ -14,6 +14,17 @@
     if (first && !asked.has("upto") && (held !== undefined || reading(list))) event.detail.parameters.upto = first;
   });
 
+  // The list may have been asked for before its reader scrolled and be answered after: such an answer would
+  // move what is being read, so it is dropped and asked for again, now with upto.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig: { triggeringEvent: news }, pathInfo, shouldSwap, target } = event.detail;
+    const list = target.closest("#timeline")?.querySelector("#timeline-list");
+    if (!shouldSwap || !list?.dataset.first || !news?.type.startsWith("live:") || !reading(list)) return;
+    if (new URLSearchParams(pathInfo.finalRequestPath.split("?")[1] ?? "").has("upto")) return;
+    event.detail.shouldSwap = false;
+    setTimeout(() => document.body.dispatchEvent(new CustomEvent(news.type)));
+  });
+
   const MINUTE = 60000, LEAST_PX = 6;
   let drag = null;
 
