@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from agents.services import minutes, partitions, sending, watchdog
+from agents.services import escalating, minutes, partitions, sending, watchdog
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -16,6 +16,11 @@ def send_alerts() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def look() -> None:
     watchdog.look(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def escalate() -> None:
+    escalating.run_due(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -158,6 +158,7 @@ CELERY_BEAT_SCHEDULE = {
     "pulse": {"task": "dashboard.tasks.pulse", "schedule": 5.0, "options": {"expires": 5}},
     "watchdog": {"task": "agents.tasks.look", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "agents.tasks.send_alerts", "schedule": 5.0, "options": {"expires": 5}},
+    "escalation": {"task": "agents.tasks.escalate", "schedule": 2.0, "options": {"expires": 2}},
     "minutes": {"task": "agents.tasks.close_minute", "schedule": 5.0, "options": {"expires": 5}},
     "standings": {"task": "checkpoints.tasks.settle", "schedule": 15.0, "options": {"expires": 15}},
     "watches": {"task": "checkpoints.tasks.watch", "schedule": 5.0, "options": {"expires": 5}},

@@ -26,11 +26,22 @@ from agents.models.incidents import (
     Pause,
     PauseState,
 )
+from agents.models.oncall import (
+    Escalation,
+    EscalationPolicy,
+    Note,
+    Override,
+    Schedule,
+    Team,
+    Turn,
+    Whom,
+)
 from agents.models.people import Membership, Project, Role, Scope, SignInLink, Token, User
 
 __all__ = [
     "Agent", "AlertTarget", "Attempt", "AuditEntry", "Cause", "Command", "Decision", "Effect", "Entry",
-    "FailureGroup", "Heartbeat", "Incident", "IncidentState", "Instance", "Kind", "Membership", "Minute",
-    "Outbox", "Owner", "Pause", "PauseState", "Presence", "Project", "Quarantine",
-    "RefusedRegistration", "Role", "Run", "RunState", "Scope", "SignInLink", "Status", "Token", "User",
+    "Escalation", "EscalationPolicy", "FailureGroup", "Heartbeat", "Incident", "IncidentState", "Instance",
+    "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause", "PauseState", "Presence",
+    "Project", "Quarantine", "RefusedRegistration", "Role", "Run", "RunState", "Schedule", "Scope",
+    "SignInLink", "Status", "Team", "Token", "Turn", "User", "Whom",
 ]  # fmt: skip

@@ -54,6 +54,7 @@ class Agent(models.Model):
     bars = models.TextField(default="", blank=True)
     bars_until = models.DateTimeField(null=True)
     last_good = models.UUIDField(null=True)
+    escalation = models.ForeignKey("agents.EscalationPolicy", null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -10,10 +10,12 @@ from django.db import models
 from django.utils import timezone
 
 from agents.models.incidents import Incident
-from agents.models.people import Project
+from agents.models.people import Project, User
 
 
 class AlertTarget(models.Model):
+    """A channel of the project, or with `person` one of somebody's own ways to be reached, best first."""
+
     class Kind(models.TextChoices):
         EMAIL = "email"
         WEBHOOK = "webhook"
@@ -24,11 +26,26 @@ class AlertTarget(models.Model):
     address = models.CharField(max_length=500)
     secret = models.BinaryField(null=True)
     enabled = models.BooleanField(default=True)
+    person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="ways")
+    position = models.PositiveSmallIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "project", "kind", "address"],
+                name="one_way_a_person",
+                condition=models.Q(person__isnull=False),
+            )
+        ]
 
 
 class Outbox(models.Model):
-    """One message for one target: waiting, claimed, then sent or given up."""
+    """One message for one target: waiting, claimed, then sent or given up.
+
+    `why` says why this target ("alice is on duty in Payments"); `then` are the targets to take, in this
+    order, once this one has failed.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -39,6 +56,8 @@ class Outbox(models.Model):
     class About(models.TextChoices):
         OPENED = "opened"
         AGAIN = "again"
+        UNSEEN = "unseen"
+        ASSIGNED = "assigned"
         JOINED = "joined"
         CLOSED = "closed"
         TEST = "test"
@@ -51,6 +70,8 @@ class Outbox(models.Model):
     due_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
+    why = models.CharField(max_length=200, blank=True, db_default="")
+    then = models.JSONField(default=list, db_default=[])
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

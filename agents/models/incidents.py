@@ -49,6 +49,7 @@ class Incident(models.Model):
     opened_at = models.DateTimeField(default=timezone.now)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    assigned_to = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="assigned")
     snoozed_until = models.DateTimeField(null=True)
     decided_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)

@@ -13,13 +13,14 @@ TRIES = Prefetch("tries", Attempt.objects.order_by("-pk"))
 
 
 def of_project(project_id: int) -> list[AlertTarget]:
-    """All targets, the oldest first; their secrets stay where they are."""
-    return list(AlertTarget.objects.filter(project_id=project_id).defer("secret").order_by("pk"))
+    """Its channels, the oldest first; their secrets stay where they are."""
+    found = AlertTarget.objects.filter(project_id=project_id, person=None)
+    return list(found.defer("secret").order_by("pk"))
 
 
 def anyone_is_told(project_id: int) -> bool:
     """Whether an incident opened now would reach any target."""
-    return AlertTarget.objects.filter(project_id=project_id, enabled=True).exists()
+    return AlertTarget.objects.filter(project_id=project_id, person=None, enabled=True).exists()
 
 
 def with_secrets(targets: Iterable[AlertTarget]) -> set[int]:

@@ -1,4 +1,4 @@
-"""Who is told what: outbox rows for every enabled target of the incident's project, and what came of them.
+"""Who is told what: outbox rows for an incident's targets, and what came of them.
 
 Alerts fail open: a row is put in the transaction that opens the incident, and stays until it was handed
 over or given up. A message about the same moment of the same incident has one key, so it is put once.
@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from django.db.models import Max, Prefetch
+from django.db.models import Max, Prefetch, Q, QuerySet
 
-from agents.models import Agent, AlertTarget, Attempt, Incident, Outbox
-from agents.services import outbox
+from agents.models import Agent, AlertTarget, Attempt, Escalation, Incident, Outbox
+from agents.services import escalating, outbox
 
 WHAT: dict[str, str] = {AlertTarget.Kind.EMAIL: "e-mail", AlertTarget.Kind.WEBHOOK: "webhook"}
-AGAIN: dict[str, str] = {Outbox.About.AGAIN: ", again,", Outbox.About.JOINED: ", of more agents,"}
+AGAIN: dict[str, str] = {
+    Outbox.About.AGAIN: ", again,",
+    Outbox.About.UNSEEN: ", again,",
+    Outbox.About.JOINED: ", of more agents,",
+    Outbox.About.ASSIGNED: ", as theirs,",
+}
 JOINS_EVERY = dt.timedelta(minutes=1)
 
 
@@ -50,7 +55,7 @@ class Told:
 
 
 def opened(incident: Incident, now: dt.datetime) -> int:
-    return _put(incident, Outbox.About.OPENED, f"{incident.pk}-opened", now)
+    return escalating.begin(incident, now)
 
 
 def again(incident: Incident, moment: str, now: dt.datetime) -> int:
@@ -124,7 +129,7 @@ def _put(
     due: dt.datetime | None = None,
     but: Iterable[int] = (),
 ) -> int:
-    targets = AlertTarget.objects.filter(project_id=incident.project_id, enabled=True).order_by("pk")
+    targets = _told_of(incident).order_by("pk")
     rows = [
         outbox.put(
             target=target, about=about, key=f"{moment}-{target.pk}", now=now, incident=incident, due=due
@@ -132,3 +137,12 @@ def _put(
         for target in targets.exclude(pk__in=list(but))
     ]
     return sum(row is not None for row in rows)
+
+
+def _told_of(incident: Incident) -> QuerySet[AlertTarget]:
+    """Whoever was told of it, or is about to be; where no policy says whom, every channel as well."""
+    reached = Q(outbox__incident=incident)
+    if not Escalation.objects.filter(incident=incident).exclude(policy="").exists():
+        reached |= Q(person=None)
+    found = AlertTarget.objects.filter(project_id=incident.project_id, enabled=True)
+    return found.filter(pk__in=AlertTarget.objects.filter(reached).values("pk"))

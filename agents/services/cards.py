@@ -35,6 +35,8 @@ ASKS = "Next: open it, say whether it happened."
 NEXT: dict[str, str] = {
     Outbox.About.OPENED: "Next: open it, read what broke, decide.",
     Outbox.About.AGAIN: "Again: the decision was not taken up within ten minutes.",
+    Outbox.About.UNSEEN: "Nobody has it yet. Next: open it, say that you have it, decide.",
+    Outbox.About.ASSIGNED: "It was given to you. Next: open it, read what broke, decide.",
     Outbox.About.JOINED: "Next: open it, one decision is about all of them.",
     Outbox.About.CLOSED: "It closed by itself; nothing is asked of you.",
 }
@@ -61,6 +63,7 @@ def body(row: Outbox) -> str:
             f"For: {plain(agent.about, 200)}" if agent.about else "",
             f"Whose: {plain(agent.owner, 100)}" if agent.owner else "",
             f"While it waits: {plain(agent.while_paused, 200)}" if agent.while_paused else "",
+            f"Told: {plain(row.why, 200)}." if row.why else "",
             _next(row),
             link(incident),
         )

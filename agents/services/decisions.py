@@ -201,7 +201,7 @@ def withdraw(*, actor: Actor, incident_id: int, version: int, now: dt.datetime, 
         return _refused(incident, version)
     said = Said(actor, "withdraw", version, reason, "", False, now)
     results = [_take_back(command, said) for command in waiting]
-    incidents.wait_again(incident)
+    incidents.wait_again(incident, now)
     _tell(incident, [command.instance.agent for command in waiting], said)
     incident.refresh_from_db()
     return Outcome("withdrawn", "Withdrawn: no run had taken it up.", incident.version, results, incident)

@@ -23,7 +23,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from agents import announce
 from agents.access import Actor
 from agents.models import Agent, Cause, Incident, IncidentState, Instance, Kind, Pause, PauseState, Status
-from agents.services import alerts, audit, entries, rows
+from agents.services import alerts, audit, entries, escalating, rows
 from agents.services.snapshots import text
 
 SHARED_WITHIN = dt.timedelta(minutes=10)
@@ -110,6 +110,7 @@ def acknowledge(*, actor: Actor, incident_id: int, now: dt.datetime) -> Acknowle
     incident.refresh_from_db()
     if not moved:
         return Acknowledged("already", incident)
+    escalating.hold(incident, None, now)
     announce.announce(f"incident-{incident_id}", incident.version)
     announce.changed_agent(incident.agent_id, incident.project_id)
     audit.record(
@@ -134,12 +135,13 @@ def settle(incident_id: int, now: dt.datetime) -> None:
         close_applied(now, incident_id=incident_id)
 
 
-def wait_again(incident: Incident) -> None:
+def wait_again(incident: Incident, now: dt.datetime) -> None:
     """A pause of it waits for a decision again: what was decided was taken back, or could not be done."""
     if Pause.objects.filter(incident=incident, state__in=(PauseState.PAUSING, PauseState.PAUSED)).exists():
         again = IncidentState.ACKNOWLEDGED if incident.acknowledged_at else IncidentState.OPEN
         decided = Incident.objects.filter(pk=incident.pk, state=IncidentState.DECIDED)
-        decided.update(state=again, decided_at=None)
+        if decided.update(state=again, decided_at=None):
+            escalating.wait_again(incident, now)
     bump(incident.pk)
 
 

@@ -31,12 +31,15 @@ def put(
     now: dt.datetime,
     incident: Incident | None = None,
     due: dt.datetime | None = None,
+    why: str = "",
+    then: list[int] | None = None,
 ) -> Outbox | None:
     """One message for one target; None when the same one was put before."""
     row, made = Outbox.objects.get_or_create(
         key=key,
         defaults={
             "target": target, "incident": incident, "about": about, "due_at": due or now, "created_at": now,
+            "why": why, "then": then or [],
         },
     )  # fmt: skip
     if not made:

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from agents.announce import announce, changed_agent
 from agents.models import AlertTarget, Attempt, Outbox
-from agents.services import cards, targets, webhooks
+from agents.services import cards, outbox, targets, webhooks
 from agents.services.snapshots import text
 
 CLAIM = dt.timedelta(seconds=60)
@@ -113,7 +113,8 @@ def _sent(attempt: Attempt, row: Outbox, now: dt.datetime) -> None:
 
 @transaction.atomic
 def _failed(attempt: Attempt, row: Outbox, why: str, now: dt.datetime) -> None:
-    """Later again, unless another worker has the row by now, or it was tried often enough."""
+    """Later again, unless another worker has the row by now, or it was tried often enough; and, at the first
+    failure, by the next way there is."""
     Attempt.objects.filter(pk=attempt.pk).update(
         outcome=Attempt.Outcome.FAILED, why=text(why, 300), ended_at=now
     )
@@ -122,8 +123,24 @@ def _failed(attempt: Attempt, row: Outbox, why: str, now: dt.datetime) -> None:
         mine.update(state=Outbox.State.GIVEN_UP)
     else:
         later = now + dt.timedelta(seconds=BACK_OFF[row.attempts - 1])
-        mine.update(state=Outbox.State.WAITING, due_at=later)
+        if mine.update(state=Outbox.State.WAITING, due_at=later):
+            _by_another_way(row, now)
     _announced(row)
+
+
+def _by_another_way(row: Outbox, now: dt.datetime) -> None:
+    """The first target left that is on, and was not told by the same step (its keys begin alike)."""
+    step = "-".join(row.key.split("-")[:3])
+    told = Outbox.objects.filter(incident=row.incident, key__startswith=f"{step}-").values("target")
+    left = AlertTarget.objects.filter(pk__in=row.then, enabled=True).exclude(pk__in=told).in_bulk()
+    order = [pk for pk in row.then if pk in left]
+    if row.attempts > 1 or not order:
+        return
+    why = text(f"{row.target.label} was not reached" + (f": {row.why}" if row.why else ""), 200)
+    outbox.put(
+        target=left[order[0]], about=row.about, key=f"{row.key}-then-{order[0]}"[:100], now=now,
+        incident=row.incident, why=why, then=order[1:],
+    )  # fmt: skip
 
 
 def _announced(row: Outbox) -> None:

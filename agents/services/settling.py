@@ -53,7 +53,7 @@ def refuse(command: Command, why: str, now: dt.datetime) -> bool:
     if not decided.update(state=PauseState.PAUSED):
         return False
     incident = Incident.objects.get(pauses__commands=command)
-    incidents.wait_again(incident)
+    incidents.wait_again(incident, now)
     alerts.again(incident, f"{command.pk}-refused", now)
     return True
 

@@ -22,6 +22,8 @@ NO_MAIL = (
 ABOUT = {
     Outbox.About.OPENED: "Opened",
     Outbox.About.AGAIN: "Again",
+    Outbox.About.UNSEEN: "Nobody has it",
+    Outbox.About.ASSIGNED: "Assigned",
     Outbox.About.JOINED: "More agents",
     Outbox.About.CLOSED: "Closed",
     Outbox.About.TEST: "Test",
