@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
@@ -19,10 +20,14 @@ from agents.models import (
     Command,
     Effect,
     Entry,
+    EscalationPolicy,
     Incident,
     Instance,
+    Override,
     Project,
     Role,
+    Schedule,
+    Team,
     Token,
     User,
 )
@@ -112,6 +117,8 @@ class Ground:
             AuditEntry.objects.filter(project_id=project).count(),
             list(AlertTarget.objects.filter(project=project).values_list("pk", flat=True).order_by("pk")),
             Token.objects.filter(project=project, revoked_at=None).count(),
+            [kind.objects.filter(project=project).count() for kind in (Team, Schedule, EscalationPolicy)],
+            Override.objects.filter(schedule__project=project).count(),
         )
 
 
@@ -135,6 +142,7 @@ def made(project: Project, alice: User) -> Ground:
         at=timezone.now(),
     )  # fmt: skip
     token = Token.objects.filter(project=project).order_by("pk")[0]
+    team, schedule, override, policy = _on_call(project, alice)
     return Ground(
         project,
         {
@@ -144,6 +152,21 @@ def made(project: Project, alice: User) -> Ground:
             "effects": str(effect.pk), "alerts": str(target.pk), "tokens": str(token.pk), "welcome": "x",
             "files": "policies/old.md",
             "watches": str(watch.pk),
+            "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
+            "policies": str(policy.pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},
     )  # fmt: skip
+
+
+def _on_call(project: Project, alice: User) -> tuple[Team, Schedule, Override, EscalationPolicy]:
+    team = Team.objects.create(project=project, name=MARK)
+    now = timezone.now()
+    schedule = Schedule.objects.create(project=project, name=MARK, starts_on=now.date())
+    override = Override.objects.create(
+        schedule=schedule, user=alice, starts_at=now, ends_at=now + timedelta(hours=1), by=MARK
+    )
+    policy = EscalationPolicy.objects.create(
+        project=project, name=MARK, steps=[{"tell": [{"kind": "team", "id": team.pk}], "wait_s": 60}]
+    )
+    return team, schedule, override, policy

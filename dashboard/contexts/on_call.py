@@ -1,0 +1,128 @@
+"""The on-call page: who is told in which order, who is on duty, and until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from agents import access, rota
+from agents.access import Actor
+from agents.models import EscalationPolicy, Override, Project, Schedule, User, Whom
+from agents.queries import duty, on_call, targets
+from agents.services.escalating import PLAIN, PLAIN_REPEATS
+
+AHEAD = timedelta(days=60)
+SHOWN = 5
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WHOLE_WEEK = 0b1111111
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A stretch of a rota; nobody is a gap."""
+
+    who: User | None
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rota:
+    schedule: Schedule
+    turns: str
+    on_duty: Shift
+    coming: list[Shift]
+    gap: Shift | None
+    stand_ins: list[Override]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a policy: whom, and how long until the next one; `lost` when nobody is behind the name."""
+
+    words: str
+    lost: bool
+    wait: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    policy: EscalationPolicy
+    steps: list[Step]
+    holds: str
+    quiet: str
+
+
+def page(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
+    known = names(project, now)
+    return {
+        "project": project,
+        "now": now,
+        "may_change": access.can(actor, "targets", project),
+        "may_stand_in": access.can(actor, "acknowledge", project),
+        "people": on_call.people(project.pk),
+        "rotas": [_rota(one, now) for one in on_call.rotas(project.pk, now)],
+        "teams": on_call.teams(project.pk),
+        "policies": [_policy(one, known) for one in on_call.policies(project.pk)],
+        "has_default": EscalationPolicy.objects.filter(project=project, is_default=True).exists(),
+        "plain": f"every channel is told at once, and again every {waits(PLAIN[0]['wait_s'])}, "
+        f"{PLAIN_REPEATS} times",
+        "topic": f"project-{project.pk}",
+    }
+
+
+def names(project: Project, now: datetime) -> dict[tuple[str, int], str]:
+    """What each step may name, in words."""
+    found: dict[tuple[str, int], str] = {(str(Whom.EVERYONE), 0): "every channel"}
+    found |= {
+        (str(Whom.SCHEDULE), one.pk): f"on duty in {one.name}" for one in on_call.rotas(project.pk, now)
+    }
+    found |= {(str(Whom.TEAM), one.pk): f"team {one.name}" for one in on_call.teams(project.pk)}
+    found |= {(str(Whom.PERSON), one.pk): str(one) for one in on_call.people(project.pk)}
+    found |= {(str(Whom.CHANNEL), one.pk): f"channel {one.label}" for one in targets.of_project(project.pk)}
+    return found
+
+
+def waits(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{minutes} min" if not hours else f"{hours} h" + (f" {rest} min" if rest else "")
+
+
+def _rota(schedule: Schedule, now: datetime) -> Rota:
+    view = duty.as_rota(schedule)
+    users = {turn.user_id: turn.user for turn in schedule.turns.all()}
+    users |= {one.user_id: one.user for one in schedule.overrides.all()}
+    found = [
+        Shift(users.get(one.person or 0), one.starts_at, one.ends_at)
+        for one in rota.shifts(view, now, now + AHEAD)
+    ]
+    gap = next((one for one in found if one.who is None), None)
+    stand_ins = sorted(schedule.overrides.all(), key=lambda one: one.starts_at)
+    return Rota(schedule, _turns(schedule), found[0], found[1 : SHOWN + 1], gap, stand_ins)
+
+
+def _turns(schedule: Schedule) -> str:
+    """How its turns go, in words."""
+    days = schedule.every_days
+    said = "a week each" if days == 7 else "a day each" if days == 1 else f"{days} days each"
+    said += f", handed over at {schedule.hand_over:%H:%M} {schedule.zone}"
+    if schedule.weekdays != WHOLE_WEEK:
+        said += "; " + " ".join(day for n, day in enumerate(DAYS) if schedule.weekdays >> n & 1)
+    if schedule.since and schedule.until:
+        said += f", {schedule.since:%H:%M} to {schedule.until:%H:%M}"
+    return said
+
+
+def _policy(policy: EscalationPolicy, known: dict[tuple[str, int], str]) -> Policy:
+    steps = []
+    for step in policy.steps:
+        pairs = [(str(one["kind"]), int(one["id"])) for one in step["tell"]]
+        words = " and ".join(known.get(pair, "somebody who is gone") for pair in pairs)
+        lost = any(pair not in known for pair in pairs)
+        steps.append(Step(words, lost, waits(step["wait_s"]) if step["wait_s"] else ""))
+    quiet = ""
+    if policy.quiet_from and policy.quiet_until:
+        quiet = f"{policy.quiet_from:%H:%M} to {policy.quiet_until:%H:%M} {policy.quiet_zone}"
+    return Policy(policy, steps, waits(policy.seen_for_s), quiet)
