@@ -23,6 +23,7 @@ PAGES = (
     ("audit", "Audit", ""),
     ("tokens", "Tokens", ""),
 )
+PARTS = {"alerts": ("on_call",)}  # pages that stand under another page's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def _pages(project: Project, here: str) -> list[Page]:
             address = reverse(name, args=[project.name])
         except NoReverseMatch:
             continue
-        inside = here == address or (name != "fleet" and here.startswith(address))
+        below = (address, *(reverse(part, args=[project.name]) for part in PARTS.get(name, ())))
+        inside = here == address or (name != "fleet" and here.startswith(below))
         pages.append(Page(name, word, address, key, inside))
     if pages and pages[0].name == "fleet" and not any(page.current for page in pages):
         first = pages[0]

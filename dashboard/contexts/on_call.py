@@ -33,7 +33,7 @@ class Rota:
     turns: str
     on_duty: Shift
     coming: list[Shift]
-    gap: Shift | None
+    gap_beyond: Shift | None
     stand_ins: list[Override]
 
 
@@ -98,7 +98,8 @@ def _rota(schedule: Schedule, now: datetime) -> Rota:
         Shift(users.get(one.person or 0), one.starts_at, one.ends_at)
         for one in rota.shifts(view, now, now + AHEAD)
     ]
-    gap = next((one for one in found if one.who is None), None)
+    gap = next((one for one in found[SHOWN + 1 :] if one.who is None), None)
+    gap = None if any(one.who is None for one in found[: SHOWN + 1]) else gap
     stand_ins = sorted(schedule.overrides.all(), key=lambda one: one.starts_at)
     return Rota(schedule, _turns(schedule), found[0], found[1 : SHOWN + 1], gap, stand_ins)
 

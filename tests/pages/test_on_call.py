@@ -89,10 +89,15 @@ def test_only_members_take_turns(client: Client, charlie: User) -> None:
 
 
 def test_a_gap_is_said(client: Client, project: Project, alice: User) -> None:
-    """A rota that covers no weekend says from when to when nobody is on duty."""
+    """A rota that covers no weekend says when nobody is on duty; so does one with a gap far ahead."""
     make_rota(project, alice, weekdays=0b0011111, starts_on=dt.date(2026, 1, 5))
-    text = client.get(PAGE).content.decode()
-    assert "every channel is told" in text and ("A gap from" in text or "Nobody is on duty" in text)
+    assert "nobody, until" in client.get(PAGE).content.decode()
+
+
+def test_a_gap_now_is_said_in_red(client: Client, project: Project, alice: User) -> None:
+    """A rota that has not begun says that nobody is on duty, and who is told instead."""
+    make_rota(project, alice, starts_on=timezone.now().date() + dt.timedelta(days=9))
+    assert "every channel is told instead" in client.get(PAGE).content.decode()
 
 
 def test_standing_in_and_ending_it(client: Client, project: Project, alice: User, bob: User) -> None:
@@ -124,7 +129,7 @@ def test_a_policy_is_kept_with_its_steps(client: Client, project: Project, alice
         ("schedule", 300), ("person", 0), ("everyone", 600),
     ]  # fmt: skip
     text = client.get(PAGE).content.decode()
-    assert "on duty in Payments" in text and "then 5 min" in text and "and with it" in text
+    assert "on duty in Payments" in text and "wait 5 min" in text and "together with" in text
 
 
 @pytest.mark.parametrize(
