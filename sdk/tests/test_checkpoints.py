@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sickbay import ActionFailed, Agent, BadArgument, Memory
 from sickbay._keeper import Keeper
 from sickbay._mind import sampled, without
 from sickbay.testing import Harness
+from sickbay.tree.directory import entries_of
 from sickbay.tree.read import text_of
 from sickbay.tree.text import load
 
@@ -34,6 +36,16 @@ def memory_of(agent: Agent, id: str) -> Any:
     taken = keeper.shelf.get(id)
     assert taken and taken.memory
     return load(text_of(bytes.fromhex(taken.memory), keeper.nodes.fetch(None)))
+
+
+def numbers(agent: Agent, id: str) -> set[int]:
+    """What the files of a checkpoint say."""
+    keeper = keeper_of(agent)
+    taken, fetch = keeper.shelf.get(id), keeper.nodes.fetch(None)
+    assert taken and taken.workspace
+    root = bytes.fromhex(taken.workspace)
+    entries = entries_of(fetch([root])[root])
+    return {int(fetch([entry.name])[entry.name][2:]) for entry in entries if entry.filename in (b"a", b"z")}
 
 
 def test_a_checkpoint_holds_the_moment_it_was_taken(harness: Harness) -> None:
@@ -241,6 +253,48 @@ def test_a_workspace_is_part_of_it(harness: Harness, tmp_path: Path) -> None:
         shelved = keeper_of(agent).shelf.get(taken.id)
         header = keeper_of(agent).packs.header(shelved.number)  # type: ignore[union-attr]
     assert header["manifest"]["workspace"] and "out" in header["notes"][0]
+
+
+def test_what_is_edited_together_is_of_one_moment(harness: Harness, tmp_path: Path) -> None:
+    """A thread changes two files and the memory within `editing()`: no checkpoint sees them differ."""
+    work = tmp_path / "work"
+    agent = harness.agent(memory={"n": 0}, workspace=work)
+    over = threading.Event()
+
+    def edit() -> None:
+        n = 0
+        while not over.is_set():
+            n += 1
+            with agent.editing():
+                (work / "a").write_text(str(n))
+                time.sleep(0.003)
+                agent.memory["n"] = n
+                (work / "z").write_text(str(n))
+            time.sleep(0.002)
+
+    with agent.run() as run:
+        for name in ("a", "z", *(f"m{n}/{n}" for n in range(200))):
+            (work / name).parent.mkdir(exist_ok=True)
+            (work / name).write_text("0")
+        thread = threading.Thread(target=edit)
+        thread.start()
+        taken = [run.checkpoint().id for _ in range(25)]
+        over.set()
+        thread.join()
+        said = [{memory_of(agent, id)["n"], *numbers(agent, id)} for id in taken]
+    assert [len(one) for one in said] == [1] * 25, said
+    assert len(set.union(*said)) > 5
+
+
+def test_a_checkpoint_within_ones_own_editing_does_not_wait(harness: Harness, tmp_path: Path) -> None:
+    """Whoever edits may take a checkpoint in between: it holds what is there now."""
+    work = tmp_path / "work"
+    agent = harness.agent(memory={"n": 0}, workspace=work)
+    with agent.run() as run, agent.editing():
+        (work / "a").write_text("7")
+        agent.memory["n"] = 7
+        taken = run.checkpoint()
+        assert memory_of(agent, taken.id) == {"n": 7} and numbers(agent, taken.id) == {7}
 
 
 def test_after_the_run_there_is_none(harness: Harness) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,7 +79,7 @@ def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
     judge = Rules.ignores
 
     def swapping(rules: Rules, path: bytes, is_directory: bool) -> bool:
-        if path == moment:
+        if path == moment and not (tmp_path / "aside").exists():
             (work / "notes").rename(tmp_path / "aside")
             (work / "notes").symlink_to("../outside")
         return judge(rules, path, is_directory)
@@ -85,7 +87,7 @@ def test_a_directory_swapped_at_the_worst_moment_leads_nowhere(
     monkeypatch.setattr(Rules, "ignores", swapping)
     gathered = Gathered()
     snapshot, _ = gathered.take(Workspace(work))
-    assert snapshot.left and all(why == "cannot be read (not a directory)" for why in snapshot.left.values())
+    assert snapshot.left == {"notes": "is a link that leads out of the workspace"}
     assert not [plain for plain in gathered.values() if plain[:2] == BYTES]
 
 
@@ -197,3 +199,52 @@ def test_a_file_and_its_directory_may_vanish(tmp_path: Path) -> None:
             flickered.clear()
             assert Workspace(work).snapshot().files in (1, 2)
             assert flickered.wait(10)
+
+
+NAMES = [f"{n} {letter}" for n, letter in enumerate("qhzbkxcmta")]
+
+
+def counting(work: Path, pause: float) -> Callable[[], None]:
+    """Writes the next number into one file after the other, always in this order."""
+    numbers = itertools.count(1)
+    files = [os.open(work / name, os.O_CREAT | os.O_WRONLY) for name in NAMES]
+    for file in files:
+        os.pwrite(file, f"{0:9}".encode(), 0)
+
+    def write() -> None:
+        number = next(numbers)
+        for file in files:
+            os.pwrite(file, f"{number:9}".encode(), 0)
+        time.sleep(pause)
+
+    return write
+
+
+def test_files_are_of_one_moment(tmp_path: Path) -> None:
+    """A thread writes one file after the other: no snapshot has a later one newer than an earlier one."""
+    work = tmp_path / "work"
+    work.mkdir()
+    for n in range(300):
+        (work / f"m{n}").write_text("between them")
+    gathered, still = Gathered(), 0
+    with meanwhile(counting(work, 0.012)):
+        for n in range(ROUNDS):
+            snapshot, _ = gathered.take(Workspace(work))
+            if not snapshot.notes:
+                still += 1
+                gathered.write(snapshot.root, tmp_path / f"to {n}")
+                said = [int((tmp_path / f"to {n}" / name).read_text()) for name in NAMES]
+                assert said == sorted(said, reverse=True) and said[0] - said[-1] <= 1, said
+    assert still > ROUNDS / 2
+
+
+def test_what_is_never_still_is_named(tmp_path: Path) -> None:
+    """A file that is written without a pause ends the looking, and the snapshot names it."""
+    work = tmp_path / "work"
+    work.mkdir()
+    for n in range(100):
+        (work / f"m{n}").write_text("between them")
+    with meanwhile(counting(work, 0)):
+        snapshot, _ = Gathered().take(Workspace(work))
+    assert any(name in note for note in snapshot.notes for name in NAMES), snapshot.notes
+    assert snapshot.files == 100 + len(NAMES)

@@ -248,12 +248,18 @@ class Agent:
         return check
 
     def editing(self) -> AbstractContextManager[object]:
-        """Hold checkpoints off while a thread changes several places of the memory: `with agent.editing():`.
+        """Hold checkpoints off while a thread changes several places: `with agent.editing():`.
 
-        A checkpoint is one moment of the memory; what must be seen together is changed in here. Keep it
-        short, and do not await in it: a checkpoint waits for at most ten seconds.
+        A checkpoint is one moment of the memory, and one of the workspace. What must be seen together,
+        several files, or a file and the memory, is changed in here. Keep it short, and do not await in it:
+        a checkpoint waits for at most ten seconds.
+
+        Example:
+            with agent.editing():
+                Path("work/orders.json").write_text(json.dumps(orders))
+                agent.memory["orders"] = len(orders)
         """
-        return self._mind.lock
+        return self._mind.editing
 
     def secret(self, *path: str) -> None:
         """Name a value of the memory that must not leave this host: it is masked wherever it appears.

@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,8 @@ from sickbay._errors import BadArgument, SickbayError
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
 from sickbay._last_memory import LastMemory
-from sickbay._mind import Mind
+from sickbay._mind import Mind, NoMemory
+from sickbay._moment import Moment
 from sickbay._packs import Packs, PacksFull
 from sickbay._shelf import Shelf, Taken
 from sickbay._standing import Facts
@@ -45,20 +45,6 @@ if TYPE_CHECKING:
 
 CONTAINER = b"C"
 TEXTS_KEPT = 64 * 1024 * 1024  # bytes of the texts of known good memories that stay at hand
-
-
-@dataclass(slots=True)
-class Moment:
-    """What a checkpoint is made of, of one time."""
-
-    why: str
-    label: str | None
-    at: float
-    text: bytes
-    facts: dict[str, Any]
-    act: int
-    last_action: str | None
-    seq: int  # the run's events up to here came before
 
 
 class Keeper:
@@ -155,6 +141,7 @@ class Keeper:
         return Checkpoint(taken.id, taken.standing, label, taken.at)
 
     def _moment(self, why: str, label: str | None, *, failing: bool) -> Moment | None:
+        since = self.mind.editing.since()
         try:
             text = self.mind.text()
         except Exception as error:  # save() is the host's, and may raise anything
@@ -167,7 +154,15 @@ class Keeper:
             if parent is not None and _standing.was_resumed(self.ledger.data.settled, parent.at):
                 wire["resumed"] = True
             moment = Moment(
-                why, label, self._clock.wall(), text, wire, facts.act, facts.last_action, self.home.spool.seq
+                why,
+                label,
+                self._clock.wall(),
+                text,
+                wire,
+                facts.act,
+                facts.last_action,
+                self.home.spool.seq,
+                since,
             )
             facts.begin_anew()
         return moment
@@ -180,7 +175,7 @@ class Keeper:
         with self._lock:
             try:
                 taken = self._packed(moment, sync)
-            except (PacksFull, WorkspaceRefused, TooLarge, OSError) as error:
+            except (PacksFull, WorkspaceRefused, TooLarge, NoMemory, OSError) as error:
                 self._refused(_said(error))
             except Exception as error:
                 log.exception("sickbay: a bug of ours while taking a checkpoint; the agent goes on")
@@ -199,12 +194,13 @@ class Keeper:
 
         draft = self.packs.draft()
         try:
-            tree = grow(moment.text, self._tree)
+            text, snapshot = moment.text, None
+            if self.workspace is not None:
+                with self.mind.with_files(text, moment.since) as text:
+                    snapshot = self.workspace.snapshot(lambda found: draft.add(record_of(found)))
+            tree = grow(text, self._tree)
             for new in tree.new:
                 draft.add(self._record(new))
-            snapshot = None
-            if self.workspace is not None:
-                snapshot = self.workspace.snapshot(lambda found: draft.add(record_of(found)))
             id = uuid.uuid4()
             header = self._header(id, moment, tree, snapshot)
             draft.keep(header, sync=sync)

@@ -1,6 +1,6 @@
 """The agent's memory, as a checkpoint holds it and as a restore puts it back.
 
-editing   a lock: while it is held no snapshot is taken
+editing   a lock: while it is held no snapshot is taken, of the memory or of the workspace
 secrets   copies along their paths, without them; at a restore the living ones are kept
 faults    what JSON would change in silence: all of a small memory is looked at, of a large one the newest
           items of its lists and a share that moves on each time
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from sickbay._errors import SickbayError
 from sickbay._memory import Memory
@@ -31,12 +32,54 @@ class NoMemory(SickbayError):
     """There is no text of this memory now; the message says why."""
 
 
+class Since(NamedTuple):
+    """How often it had been edited, and whether the thread that asked was editing."""
+
+    times: int
+    mine: bool
+
+
+class Editing:
+    """A lock that its thread may take again. `times` counts what was edited, so that a snapshot can tell."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._owner, self._depth = 0, 0
+        self.times = 0
+
+    def __enter__(self) -> Editing:
+        self._lock.acquire()
+        self._owner, self._depth = threading.get_ident(), self._depth + 1
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._owner = 0
+        self.times += 1
+        self._lock.release()
+
+    def since(self) -> Since:
+        """Now, for whoever wants to know later whether it is still the same moment."""
+        return Since(self.times, self._owner == threading.get_ident())
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """Nobody else edits meanwhile; NoMemory when somebody does, for too long."""
+        if not self._lock.acquire(timeout=EDITED_AT_MOST):
+            raise NoMemory(f"agent.editing() has been held for more than {EDITED_AT_MOST:g} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 class Mind:
     """One agent's memory. `holder` has it as `memory`: a dict, or Memory(save=…, load=…)."""
 
     def __init__(self, holder: Any, secrets: list[Path]) -> None:
         self._holder, self._secrets = holder, secrets
-        self.lock = threading.RLock()
+        self.editing = Editing()
         self._turn = 0
 
     def __bool__(self) -> bool:
@@ -47,9 +90,7 @@ class Mind:
         """What a checkpoint holds of it; Unspeakable or NoMemory say why there is none."""
         from sickbay.tree.text import dump  # 15 ms, and whoever declares an agent need not pay
 
-        if not self.lock.acquire(timeout=EDITED_AT_MOST):
-            raise NoMemory(f"agent.editing() has been held for more than {EDITED_AT_MOST:g} s")
-        try:
+        with self.editing.held_off():
             value = self._value()
             for path in self._secrets:
                 value = without(value, path)
@@ -61,9 +102,25 @@ class Mind:
                 raise NoMemory(
                     f"another thread changed it meanwhile ({error}): use agent.editing()"
                 ) from error
-        finally:
-            self.lock.release()
         return text
+
+    @contextmanager
+    def with_files(self, text: bytes, since: Since) -> Iterator[bytes]:
+        """The text while the files that go with it are looked at; nobody edits either of them meanwhile.
+
+        Where they were edited since the text was taken, it is taken again. A thread that takes a checkpoint
+        within its own `editing()` holds everybody off already, and may be waiting for the one that looks.
+        """
+        if since.mine:
+            yield text
+            return
+        with self.editing.held_off():
+            if self.editing.times != since.times:
+                try:
+                    text = self.text()
+                except Exception as error:  # save() is the host's, and may raise anything
+                    raise NoMemory(str(error) or type(error).__name__) from error
+            yield text
 
     def put(self, text: bytes) -> None:
         """Make it what the text says; secrets stay what they are. `agent.memory` stays the same dict."""
@@ -71,7 +128,7 @@ class Mind:
 
         value = load(text)
         memory = self._holder.memory
-        with self.lock:
+        with self.editing:
             if self._secrets:
                 living = self._value()
                 for path in self._secrets:

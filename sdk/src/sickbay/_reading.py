@@ -37,7 +37,7 @@ class Reading:
     def __init__(self, root: int, started: int, limit: int, emit: Emit) -> None:
         self._root, self._started, self._limit, self._emit = root, started, limit, emit
         self._open: tuple[str, int] = ("", root)
-        self.torn: list[str] = []
+        self.torn: dict[str, Kept] = {}
 
     def close(self) -> None:
         if self._open[1] != self._root:
@@ -58,7 +58,7 @@ class Reading:
             if kept:
                 break
         if kept and kept.stamp == _TORN:
-            self.torn.append(path + filename)
+            self.torn[path + filename] = kept
         return kept
 
     def directory(self, path: str) -> int:

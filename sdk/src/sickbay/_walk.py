@@ -38,10 +38,16 @@ class Limits:
 
 
 class Walk:
-    """One look at a workspace. `pending`: what is to be read; `left`: what is left out, and why."""
+    """One look at a workspace. `pending`: what is to be read; `left`: what is left out, and why.
 
-    def __init__(self, rules: Rules, limits: Limits, apart: frozenset[tuple[int, int]], turn: int) -> None:
-        self._rules, self._limits, self._apart, self._turn = rules, limits, apart, turn
+    `turn` chooses the files of which a spot is read although nothing says that they changed; None: no file.
+    """
+
+    def __init__(
+        self, rules: Rules, limits: Limits, apart: frozenset[tuple[int, int]], turn: int | None
+    ) -> None:
+        self._rules, self._limits, self._apart = rules, limits, apart
+        self._spot_turn = -1 if turn is None else turn % SPOTS
         self._device = -1
         self._spot_bytes = SPOT_BYTES
         self.pending: list[tuple[Folder, str]] = []
@@ -75,7 +81,7 @@ class Walk:
     def _listed(self, listed: Iterator[os.DirEntry[str]], folder: Folder, old: Folder) -> list[str]:
         """The directories in it; files come into the folder, or to those that are to be read."""
         below, ignored, files = [], set(), old.files
-        trusts, turn, limit = self._trusts_rules, self._turn % SPOTS, self._limits.file
+        trusts, turn, limit = self._trusts_rules, self._spot_turn, self._limits.file
         for entry in listed:
             name = entry.name
             is_directory = entry.is_dir(follow_symlinks=False)

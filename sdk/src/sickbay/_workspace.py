@@ -2,15 +2,15 @@
 
     look     every name and its times (_walk); the rules leave out what is not the agent's work (_ignore)
     read     the files whose times are other than before, or may hide a later write (_reading)
+    again    until nothing moves any more (_looking): the files are of one moment, like the memory
     close    directories become nodes, from the inside out; what did not change keeps its node (_folder)
 
 A snapshot is a pure function of the tree on disk: what is remembered (_stat_cache) only makes it cheap. Each
 new node is given to `emit` once, children before parents, while its bytes are at hand; nothing keeps them
 afterwards. When `emit` raises, nothing was taken, and the next snapshot gives the same nodes again.
 
-Every file is of one moment; the files are not all of the same one. `Snapshot.notes` names what was written
-while it was read, and what is no part of the snapshot: that, like what the rules ignore, stays as it is when
-the workspace is rolled back, and whoever would write over it must keep it aside.
+`Snapshot.notes` names what never stood still, and what is no part of the snapshot: that, like what the rules
+ignore, stays as it is when the workspace is rolled back, and whoever would write over it must keep it aside.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from sickbay import _stat_cache
 from sickbay._folder import Change, Emit, Fetch, Folder, Found, Kept, WorkspaceRefused, closed, differing
 from sickbay._ignore import DEFAULTS, FILENAME, Rules
 from sickbay._landmark import Landmark
-from sickbay._reading import DIRECTORIES, FILES, LeftOut, Reading, is_still, read_again
-from sickbay._walk import SPOTS, Limits, Walk, unreadable
+from sickbay._looking import Looked, Looking
+from sickbay._reading import DIRECTORIES, FILES, read_again
+from sickbay._walk import Limits
 from sickbay.tree import files
 from sickbay.tree.node import BYTES, name_of
 from sickbay.tree.pack import AGAINST, copy_ops, fingerprints, pack
@@ -59,6 +60,7 @@ class Snapshot:
     notes: tuple[str, ...]
     left: dict[str, str] = field(repr=False)
     folder: Folder = field(repr=False)
+    is_still: bool = True
 
 
 class Workspace:
@@ -86,7 +88,7 @@ class Workspace:
         self._unprinted: Iterator[bytes] | None = None
         self._places: dict[bytes, Place] | None = None
         self._save_at = 0.0
-        self._loaded = False
+        self._loaded = self._was_still = False
 
     # ---------------------------------------------------------------- taking
 
@@ -98,7 +100,7 @@ class Workspace:
             self._load(root)
             taking = _Taking(self._names, known, emit, self._prints)
             taken = self._taken(root, taking, rules)
-            self._last_rules = self._rules_name
+            self._last_rules, self._was_still = self._rules_name, taken.is_still
             if taken.folder is not self._last:
                 self._last, self._names = taken.folder, taken.folder.names()
                 prints = {**self._prints, **taking.prints}
@@ -135,43 +137,16 @@ class Workspace:
         return last, _differing(last.name, now, [last], None)
 
     def _taken(self, root: int, taking: _Taking, rules: bytes | None) -> Snapshot:
-        started = time.time_ns()
         same = self._read_rules(root, rules)
         self._turn += 1
-        walk = Walk(self._rules, self._limits, _identities(self._homes), self._turn)
-        draft = walk.look(root, self._last, same)
-        reading = Reading(root, started, self._limits.file, taking.emit)
-        try:
-            self._read(walk, reading)
-        finally:
-            reading.close()
-        folder = closed(draft, self._last, taking.emit)
-        notes = _few([*self._rules.faults, *_notes(walk.left, reading.torn)])
+        looking = Looking(root, self._rules, self._limits, _identities(self._homes), self._known)
+        looked = looking.still(self._last, same, self._turn, taking.emit, self._was_still)
+        folder = closed(looked.folder, self._last, taking.emit)
+        notes = _few([*self._rules.faults, *_notes(looked)])
         new = tuple(taking.new)
-        return Snapshot(folder.name, new, folder.items, folder.length, notes, walk.left, folder)
-
-    def _read(self, walk: Walk, reading: Reading) -> None:
-        """Everything that is to be read comes into its folder, or is left out."""
-        for folder, name in walk.spots:
-            with contextlib.suppress(OSError):
-                file = os.open(name, FILES, dir_fd=reading.directory(folder.path))
-                try:
-                    if is_still(file, folder.files[name], self._turn // SPOTS):
-                        continue
-                finally:
-                    os.close(file)
-            walk.pending.append((folder, name))
-        for folder, name in walk.pending:
-            folder.files.pop(name, None)
-            try:
-                kept = reading.read(folder.path, name, self._known(folder.path, name))
-            except LeftOut as why:
-                walk.left[folder.path + name] = str(why)
-            except OSError as error:
-                walk.left[folder.path + name] = unreadable(error)
-            else:
-                if kept:
-                    folder.files[name] = kept
+        return Snapshot(
+            folder.name, new, folder.items, folder.length, notes, looked.left, folder, looked.is_still
+        )
 
     def _known(self, path: str, name: str) -> Kept | None:
         folder = self._last
@@ -378,11 +353,14 @@ def _group(kept: Kept, wanted: bytes) -> Found | None:
     return made.get(wanted)
 
 
-def _notes(left: dict[str, str], torn: list[str]) -> Iterator[str]:
-    for path, why in left.items():
+def _notes(looked: Looked) -> Iterator[str]:
+    for path, why in looked.left.items():
         yield f"{shown(path)} {why}: it is left as it is"
-    for path in torn:
+    for path in looked.torn:
         yield f"{shown(path)} was being written each time it was read: what is kept of it may be torn"
+    for path in looked.moving:
+        if path not in looked.torn:
+            yield f"{shown(path)} went on changing: it may be of another moment than the rest"
 
 
 def _few(notes: list[str]) -> tuple[str, ...]:
