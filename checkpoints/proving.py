@@ -5,7 +5,7 @@ Single paths are compared by the names that `sickbay.tree.paths` gives them, at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sickbay.tree.paths import entry_name as entry_name
 
 MOST_PATHS = 100
 LONGEST_PATH = 1_024
+NAMED = 3  # files that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,22 @@ class Roots:
     paths: Mapping[str, str | None] | None = None
 
 
-def differences(scope: Scope, wanted: Roots, found: Roots) -> list[str]:
-    """What is not as the checkpoint has it, in words with both names; empty when it is proven."""
+def differences(
+    scope: Scope, wanted: Roots, found: Roots, files: Callable[[], Sequence[bytes]] = tuple
+) -> list[str]:
+    """What is not as the checkpoint has it, in words; empty when it is proven.
+
+    `files` tells the paths by which the workspaces differ, where they can be compared; it is asked only when
+    they do.
+    """
     said = []
     if scope.memory and wanted.memory != found.memory:
         said.append(_differ("memory", _hex(found.memory), _hex(wanted.memory)))
     if scope.workspace and scope.paths is None and wanted.workspace != found.workspace:
-        said.append(_differ("workspace", _hex(found.workspace), _hex(wanted.workspace)))
+        paths = files() if wanted.workspace and found.workspace else ()
+        said.append(
+            _named(paths) if paths else _differ("workspace", _hex(found.workspace), _hex(wanted.workspace))
+        )
     if scope.workspace and scope.paths is not None:
         there, reported = wanted.paths or {}, found.paths or {}
         said += [
@@ -74,6 +84,13 @@ def differences(scope: Scope, wanted: Roots, found: Roots) -> list[str]:
             if path not in reported or reported[path] != there.get(path)
         ]
     return said
+
+
+def _named(paths: Sequence[bytes]) -> str:
+    """The first few by name, as it can be kept: whoever shows it makes it safe."""
+    first = ", ".join(path.decode(errors="backslashreplace")[:200] for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return f"{first}{more} {'is' if len(paths) == 1 else 'are'} not as the checkpoint has it"
 
 
 def _differ(what: str, found: str | None, wanted: str | None) -> str:

@@ -26,6 +26,7 @@ from agents.services import entries, epochs, incidents, pauses, settling
 from agents.services import restoring as shown
 from agents.services.snapshots import text
 from checkpoints import blast, proving, queries, store
+from checkpoints.diffs import workspace
 from checkpoints.failpoint import failpoint
 from checkpoints.models import Checkpoint, HandEdits, Rollback, Standing, Why
 from checkpoints.proving import Roots
@@ -36,6 +37,7 @@ from sickbay.tree.node import BadNode
 BEGUN = (Rollback.State.ORDERED, Rollback.State.RESTORING)
 Line = Annotated[str, msgspec.Meta(max_length=1_024)]
 AskedBy = Literal["agent", "verdict"]
+COMPARED_AT_MOST = 8 * 1024 * 1024  # bytes of directories
 CONDEMNED = "condemned by a rollback"
 WRITTEN = "Something still writes there: end that, and roll back again."
 
@@ -193,11 +195,24 @@ def _judged(row: Rollback, target: Checkpoint, said: Said) -> Ended:
                 found = replace(found, paths=_entries(target, found.workspace, scope.paths))
         except BadNode as error:
             return Ended(Rollback.State.FAILED, f"the files cannot be compared: {error}", differs=True)
-    differs = proving.differences(scope, wanted, found)
+    differs = proving.differences(scope, wanted, found, lambda: _files(target, wanted, found))
     if differs:
         why = f"{'; '.join(differs)}. {WRITTEN}"
         return Ended(Rollback.State.FAILED, why, differs=True)
     return Ended(Rollback.State.VERIFIED)
+
+
+def _files(target: Checkpoint, wanted: Roots, found: Roots) -> list[bytes]:
+    """The paths by which what is there differs; none where the newer tree is not here, or is too large."""
+
+    def fetch(names: list[bytes]) -> dict[bytes, bytes]:
+        return store.fetch(target.project_id, names)
+
+    try:
+        differing = workspace.compare(wanted.workspace, found.workspace, fetch, most=COMPARED_AT_MOST)
+    except BadNode:
+        return []
+    return [change.path for change in differing.changes]
 
 
 def _entries(target: Checkpoint, root: bytes | None, paths: tuple[str, ...]) -> dict[str, str | None]:

@@ -28,7 +28,7 @@ from dashboard.contexts import effects as asking
 from dashboard.contexts.entries import read, seconds
 from dashboard.contexts.reported import Reported
 from dashboard.contexts.since_good import SinceGood, since_good
-from dashboard.contexts.stuck import stuck
+from dashboard.contexts.stuck import failed, stuck
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
 from dashboard.contexts.worklist import Worklist
 
@@ -129,6 +129,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "agent": incident.agent,
         "now": now,
         "stuck": stuck(incident, instances),
+        "failed_rollbacks": failed(incident, instances, incident.pauses.all()),
         "runbook": link(incident.agent.runbook),
         "instances": instances,
         "parties": parties(instances, now),

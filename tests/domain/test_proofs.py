@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from agents.models import Agent, Command, Entry, Incident, Pause, Project, User
 from checkpoints import proving, queries
 from checkpoints.models import Checkpoint, Rollback
 from checkpoints.proving import Scope
+from sickbay._folder import Found
+from sickbay._workspace import Workspace, record_of
 from sickbay.tree import record
 from sickbay.tree.directory import PLAIN_FILE, body_of
 from sickbay.tree.directory import Entry as Entry_
@@ -47,6 +50,33 @@ def test_other_hashes_are_a_failure_in_words(
     assert later.standing == "good" and Entry.objects.get(kind="rollback").outcome == "failed"
     assert Incident.objects.get().cause == "detector" and Pause.objects.get().state in ("pausing", "paused")
     assert Command.objects.get(kind="rollback").state == "refused"
+
+
+def take_files(desk: Desk, work: Path, **files: str) -> str:
+    """A checkpoint of these files; the name of their tree."""
+    work.mkdir(exist_ok=True)
+    for name, said in files.items():
+        (work / name).write_text(said)
+    found: list[Found] = []
+    root = Workspace(work).snapshot(found.append).root.hex()
+    records = [*desk.taker.records({"files": root}), *map(record_of, found)]
+    answer = desk.taker.send(desk.taker.header(manifest={"workspace": root}, facts={"checks": 1}), records)
+    assert answer.status_code == 200, answer.content
+    return root
+
+
+def test_files_that_differ_are_named(project: Project, alice: User, desk: Desk, tmp_path: Path) -> None:
+    """Whoever reads why it failed at night reads names of files, not of trees."""
+    take_files(desk, tmp_path / "work", **{f"{name}.txt": "before" for name in "abcdef"})
+    target = desk.taker.newest()
+    other = take_files(desk, tmp_path / "work", **{f"{name}.txt": "after" for name in "abcde"})
+    (row,) = order(alice, project, target).rollbacks
+    desk.takes_up()
+    answer = desk.tells(row, "applied", memory=rolling.hexed(target.memory), workspace=other)
+    assert answer["why"] == (
+        "a.txt, b.txt, c.txt and 2 more are not as the checkpoint has it. "
+        "Something still writes there: end that, and roll back again."
+    )
 
 
 def test_said_twice_it_has_the_same_answer(project: Project, alice: User, desk: Desk) -> None:

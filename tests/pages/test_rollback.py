@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.models import Effect, Heartbeat, Instance, Project, User
+from agents.models import Command, Effect, Heartbeat, Incident, Instance, Pause, Project, User
 from checkpoints.models import Rollback
 from tests.domain import cast, rolling
 from tests.domain.rolling import Desk
@@ -125,6 +126,61 @@ def test_what_is_there_is_another_state(signed_in: Client, desk: Desk, ordered: 
     desk.takes_up()
     desk.tells(ordered, "applied", memory="00" * 32, workspace=None)
     assert "Failed: what is there is not the checkpoint" in shown(signed_in, ordered)
+
+
+def card(signed_in: Client, incident: Incident) -> str:
+    return signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+
+
+def test_a_decided_rollback_that_failed_is_said_where_it_was_decided(
+    signed_in: Client, desk: Desk, alice: User
+) -> None:
+    """What failed, why, what is there now, and how to go on; a later decision ends it."""
+    desk.take(1)
+    incident = desk.pauses()
+    rolling.decide(alice, incident)
+    desk.takes_up()
+    assert 'id="failed-1"' not in card(signed_in, incident)
+    desk.tells(Rollback.objects.get(), "failed", why=f"the disk of {HOSTILE} is full")
+    page = card(signed_in, incident)
+    said = words(page)
+    assert (
+        "The rollback of refund-desk failed" in said and "is full" in said and "Nothing was changed" in said
+    )
+    assert "<img src=x" not in page and "Roll back again" in said
+    incident.refresh_from_db()
+    form = {"version": incident.version, "reason": "try once more", "probation": "on"}
+    assert signed_in.post(f"/p/main/incidents/{incident.pk}/resume/", form).status_code == 302
+    assert 'id="failed-1"' not in card(signed_in, incident)
+
+
+def test_one_that_ended_elsewhere_says_that_nobody_knows_what_is_there(
+    signed_in: Client, desk: Desk, alice: User
+) -> None:
+    """Applied, and another state: the card does not say that nothing was changed."""
+    desk.take(1)
+    incident = desk.pauses()
+    rolling.decide(alice, incident)
+    desk.takes_up()
+    desk.tells(Rollback.objects.get(), "applied", memory="ab" * 32)
+    said = words(card(signed_in, incident))
+    assert "neither the checkpoint nor surely what was before" in said and "Nothing was changed" not in said
+
+
+def test_what_is_stuck_is_tried_again_with_one_click(signed_in: Client, desk: Desk, alice: User) -> None:
+    """The banner's button decides, once: the agent takes that up and finishes its journal first."""
+    desk.take(1)
+    incident = desk.pauses()
+    rolling.decide(alice, incident)
+    desk.takes_up()
+    desk.tells(Rollback.objects.get(), "restoring", why="work/report.txt is a directory")
+    Pause.objects.update(state="paused")
+    Incident.objects.update(state="open")
+    form = re.search(r'<form[^>]*action="([^"]*)" id="again-form">(.*?)</form>', card(signed_in, incident))
+    assert form
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[2]))
+    assert signed_in.post(form[1], fields).status_code == 302
+    assert Command.objects.filter(kind="resume", state="ordered").count() == 1
 
 
 def test_withdrawing(signed_in: Client, ordered: Rollback) -> None:

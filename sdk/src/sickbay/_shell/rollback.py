@@ -146,7 +146,7 @@ def _answer(question: str) -> str:
 
 def _followed(operator: Operator, screen: Screen, row: told.Rollback, deadline: float | None) -> int:
     """Say each state that it comes to; the exit code of the last."""
-    state, pause = row.state, FIRST
+    state, why, pause = row.state, row.why, FIRST
     while state not in ENDED:
         if deadline is not None and time.monotonic() >= deadline:
             _complain(row, f"still {state}; it goes on without this command")
@@ -157,6 +157,9 @@ def _followed(operator: Operator, screen: Screen, row: told.Rollback, deadline: 
         if row.state != state:
             state = row.state
             screen.line(f"{row.instance}: ", (state, "green" if state == "verified" else ""))
+        if row.why != why and state not in ENDED:
+            why = row.why
+            screen.line(f"{row.instance}: it waits: ", (why or "it goes on", "yellow"))
     if ENDED[state]:
         _complain(row, f"{state}: {row.why or 'no reason was told'}")
     for path in row.kept:
