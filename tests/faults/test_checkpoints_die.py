@@ -45,13 +45,13 @@ OPEN = ("ordered", "taken", "restoring", "applied")
 
 
 @pytest.fixture
-def daphne(at_leisure: None, django_db_setup: None) -> Iterator[Daphne]:
+def daphne(django_db_setup: None) -> Iterator[Daphne]:
     with running_daphne() as daphne:
         yield daphne
 
 
 @pytest.fixture
-def worker(at_leisure: None, transactional_db: None, tmp_path: Path) -> Iterator[Child]:
+def worker(transactional_db: None, tmp_path: Path) -> Iterator[Child]:
     """The real worker, on the tests' servers."""
     command = [sys.executable, "-m", "celery", "-A", "dashboard", "worker", "--without-gossip"]
     env = {"SICKBAY_DATABASE_URL": database_url(), "SICKBAY_REDIS_URL": settings.REDIS_URL}
@@ -169,22 +169,14 @@ def numbers(checkpoint: Checkpoint) -> set[str]:
                 )
             elif entry.filename != b"large.bin":
                 yield data_of(entry.name, fetch).decode().partition("\n")[0]
-            else:
-                number = int(said)
-                assert data_of(entry.name, fetch) == random.Random(number).randbytes(40_000)
+            elif data_of(entry.name, fetch) != random.Random(int(said)).randbytes(40_000):
+                yield f"{entry.filename.decode()} does not say {said}"
 
     assert checkpoint.memory is not None and checkpoint.workspace is not None
     memory: Any = load(text_of(bytes(checkpoint.memory), fetch))
     said = str(memory["n"])
     root = bytes(checkpoint.workspace)
     return {said, *inside(entries_of(fetch([root])[root]))}
-
-
-@pytest.fixture(autouse=True)
-def at_leisure(schedule: Schedule) -> None:
-    """Minutes where others use the machine as well: by hand, until the short form has been timed."""
-    if not schedule.is_long:
-        pytest.skip("only with --faults=long")
 
 
 @pytest.fixture
@@ -227,7 +219,7 @@ def test_killed_at_random_nothing_is_mixed_lost_or_done_twice(ground: Ground, sc
     until(ground.taken, 60 * slowness(), "the first checkpoint")
     until(lambda: Agent.objects.filter(name="keeper").exists(), 30 * slowness(), "the agent")
     RetentionPolicy.objects.create(agent=Agent.objects.get(), steps=[(5, 0), (None, 20)])
-    for number in schedule.rounds(20, 200):
+    for number in schedule.rounds(8, 200):
         at_least = ground.taken() + dice.randrange(1, 6)
         if number % 2:
             ground.order(dice)
@@ -247,9 +239,10 @@ def judged(ground: Ground) -> None:
     entries = Counter(Entry.objects.filter(kind="checkpoint").values_list("ref", flat=True))
     assert set(entries.values()) == {1}, "taken once"
     assert all(entries[id] == 1 for id, _ in ground.said("taken"))
+    # What was there just before a rollback may be what a death in the middle of the agent's own writing left.
     mixed = {
         str(one.pk): said
-        for one in Checkpoint.objects.exclude(label="")
+        for one in Checkpoint.objects.exclude(label__in=("", "before the rollback"))
         if len(said := numbers(one)) != 1 or (one.label[1:].isdigit() and said != {one.label[1:]})
     }
     assert mixed == {}
