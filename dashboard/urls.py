@@ -35,6 +35,7 @@ from dashboard.views.theme import choose as choose_theme
 from dashboard.views.waiting_count import waiting_count
 
 handler400 = "dashboard.views.unknown_host.bad_request"
+handler500 = "dashboard.views.failed.failed"
 
 in_project: list[URLPattern] = [
     path("", fleet.fleet, name="fleet"),

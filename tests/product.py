@@ -159,9 +159,13 @@ class Product(Served):
 
 
 @contextlib.contextmanager
-def running_product(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Product]:
-    """`manage.py up` with data and a port of its own, ready."""
-    parent = Path(tempfile.mkdtemp(prefix="sickbay-product-"))
+def running_product(
+    *arguments: str, env: dict[str, str] | None = None, below: Path | None = None
+) -> Iterator[Product]:
+    """`manage.py up` with data, below this directory, and a port of its own, ready."""
+    parent = Path(tempfile.mkdtemp(prefix="sickbay-product-", dir=below))
+    if below is not None:
+        parent.chmod(0o755)
     product = Product(free_port(), parent / "data", arguments, env or {})
     try:
         product.start()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import psycopg
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,7 +20,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 API = "/api/v1/"
-AWAY = (OperationalError, InterfaceError)
+AWAY = (OperationalError, InterfaceError, psycopg.OperationalError)  # a COPY raises psycopg's own
 log = logging.getLogger("sickbay.api")
 WORDS = {
     400: ("bad_request", "The request cannot be read.", "Send valid JSON, as /api/v1/docs shows."),
@@ -36,6 +37,13 @@ WORDS = {
     500: ("bug", "The server failed; this is a bug of ours.", "Try again; tell us when it stays."),
     503: ("unavailable", "The server cannot answer now.", "Try again in a moment."),
 }
+
+
+FULL = (
+    "disk_full",
+    "The server's disk is full, so nothing of this was stored.",
+    "Make room on the server's disk; agents keep what they have and send it again by themselves.",
+)
 
 
 class Problem(Exception):
@@ -114,14 +122,20 @@ def said(errors: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def shaped(status: int) -> dict[str, str]:
-    error, message, what_to_do = WORDS.get(status, WORDS[500] if status >= 500 else WORDS[400])
+def shaped(status: int, words: tuple[str, str, str] | None = None) -> dict[str, str]:
+    known = WORDS.get(status, WORDS[500] if status >= 500 else WORDS[400])
+    error, message, what_to_do = words or known
     return {"error": error, "message": message, "what_to_do": what_to_do}
 
 
 def answered(status: int, body: dict[str, Any]) -> HttpResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json", headers=headers)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether the database had no room: its own word, or the one behind Django's."""
+    return error is not None and (isinstance(error, psycopg.errors.DiskFull) or is_full(error.__cause__))
 
 
 class ErrorsInShape:
@@ -149,4 +163,4 @@ class ErrorsInShape:
         if not isinstance(error, AWAY) or not request.path_info.startswith(API):
             return None
         log.warning("%s %s was not answered: %s", request.method, request.path_info, error)
-        return answered(503, shaped(503))
+        return answered(503, shaped(503, FULL if is_full(error) else None))
