@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 from pydantic import BaseModel
 
@@ -264,3 +265,63 @@ def test_a_graph_without_the_saver_is_refused(harness: Harness) -> None:
     graph = graph_of(InMemorySaver(), Model(), [])  # type: ignore[arg-type]
     with harness.agent().run() as run, pytest.raises(BadArgument, match="SickbaySaver"):
         invoke(run, graph, HELLO, THREAD)
+
+
+@pytest.mark.parametrize("where", ["compiled", "given"])
+def test_a_breakpoint_before_a_node_waits_for_a_human(harness: Harness, where: str) -> None:
+    """`interrupt_before=` pauses the agent before the tools run; *Resume* goes on, in whichever process."""
+    agent = harness.agent()
+    saver = SickbaySaver(InMemorySaver(), agent)
+    model = Model(calls("works", "c1", order=17), "done")
+    builder = graph_of(saver, model, guard(agent, [works])).builder
+    stops = {"interrupt_before": ["tools"]}
+    graph = builder.compile(checkpointer=saver, **(stops if where == "compiled" else {}))
+    how = stops if where == "given" else {}
+    for _ in range(2):  # asked again, it is the same pause
+        with pytest.raises(AgentPauseRequired, match=r"Go on with tools\?"), agent.run() as run:
+            invoke(run, graph, HELLO, THREAD, **how)
+    assert of_kind(harness, agent, "action") == []
+    harness.resume(agent)
+    with agent.run() as run:
+        assert texts(invoke(run, graph, HELLO, THREAD, **how))[-2:] == ["refunded 17", "done"]
+
+
+def test_a_breakpoint_holds_although_the_turn_was_broken_off_there(harness: Harness) -> None:
+    """A process that died between the super-step and its question asks when it is back."""
+    agent = harness.agent()
+    saver = SickbaySaver(InMemorySaver(), agent)
+    model = Model(calls("works", "c1", order=17), "done")
+    builder = graph_of(saver, model, guard(agent, [works])).builder
+    graph = builder.compile(checkpointer=saver, interrupt_after=["model"])
+    graph.invoke(HELLO, THREAD)  # nobody asked
+    with paused(), agent.run() as run:
+        invoke(run, graph, HELLO, THREAD)
+    assert of_kind(harness, agent, "action") == []
+    harness.resume(agent)
+    with agent.run() as run:
+        assert texts(invoke(run, graph, HELLO, THREAD))[-1] == "done"
+    assert len(of_kind(harness, agent, "action")) == 1
+
+
+def test_several_questions_get_an_answer_each(harness: Harness) -> None:
+    """Two nodes that ask at once are answered one after the other, each by what was said to it."""
+    agent = harness.agent()
+
+    def asks(question: str) -> Any:
+        return lambda state: {"messages": [AIMessage(f"{question} {interrupt(question)}")]}
+
+    builder: StateGraph[Any] = StateGraph(MessagesState)
+    for name, question in (("first", "Refund 500 €?"), ("second", "Close the account?")):
+        builder.add_node(name, asks(question))
+        builder.add_edge(START, name)
+    graph = builder.compile(checkpointer=SickbaySaver(InMemorySaver(), agent))
+    answers = {"Refund 500 €?": "yes", "Close the account?": "no"}
+    for n in range(2):
+        with pytest.raises(AgentPauseRequired) as caught, agent.run() as run:
+            invoke(run, graph, HELLO, THREAD)
+        asked = next(question for question in answers if question in caught.value.cause)
+        assert ("and 1 more" in caught.value.cause) == (n == 0)
+        harness.resume(agent, guidance=answers.pop(asked))
+    with agent.run() as run:
+        said = texts(invoke(run, graph, HELLO, THREAD))
+    assert {"Refund 500 €? yes", "Close the account? no"} <= set(said)

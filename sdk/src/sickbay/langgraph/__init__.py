@@ -17,6 +17,7 @@ How the two fit together:
     a tool call            is an action: recorded, verified, counted                                 (guard)
     a spent budget         ends the turn; the next one goes on where it ended, with run.guidance
     interrupt()            pauses the agent, "waiting for an answer: …"; *Resume* answers, by its guidance
+    a breakpoint           (`interrupt_before=`) pauses the agent, too; *Resume* goes on
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 unfinished work      is gone on with; the input waits for the next turn
 a question           that was answered is answered in the graph: Command(resume=…)
 each super-step      a pause ends the turn, a rollback too; a checkpoint is taken
-a question           at the end of a turn pauses the agent
+a question           at the end of a turn, or a breakpoint, pauses the agent
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import json
 import sys
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -40,7 +41,8 @@ def invoke(run: Run, graph: Graph, input: Any, config: RunnableConfig, **options
     A thread that has not finished (a pause, a failure, a restart, a rollback) goes on with what it has to do;
     `input` is given only to one that has. So call it with the same input until it returns. `interrupt()` in a
     node or a tool pauses the agent, with its value as the question; *Resume* answers it, with the guidance,
-    or with True where the human wrote none. Several questions at once get the same answer.
+    or with True where the human wrote none. Several questions at once are asked one after the other. At a
+    breakpoint (`interrupt_before=`, `interrupt_after=`) the agent is paused too; *Resume* goes on.
 
     Args:
         run: the live run.
@@ -60,8 +62,10 @@ def invoke(run: Run, graph: Graph, input: Any, config: RunnableConfig, **options
     Example:
         agent.supervise(lambda run: invoke(run, graph, {"messages": [("user", next_ticket())]}, thread))
     """
-    turn = _Turn(run, graph, config)
-    given = turn.begins(graph.get_state(config), input)
+    turn = _Turn(run, graph, config, options)
+    state = graph.get_state(config)
+    back = turn.looks_back(state)
+    given = turn.begins(state, graph.get_state(back) if back else None, input)
     stream: Any = graph.stream(given, config, **turn.how(options))
     with turn.errors(), contextlib.closing(stream) as steps:
         for values in steps:
@@ -77,8 +81,10 @@ async def ainvoke(run: AsyncRun, graph: Graph, input: Any, config: RunnableConfi
     Example:
         await ainvoke(run, graph, {"messages": [("user", next_ticket())]}, thread)
     """
-    turn = _Turn(run, graph, config)
-    given = turn.begins(await graph.aget_state(config), input)
+    turn = _Turn(run, graph, config, options)
+    state = await graph.aget_state(config)
+    back = turn.looks_back(state)
+    given = turn.begins(state, await graph.aget_state(back) if back else None, input)
     stream: Any = graph.astream(given, config, **turn.how(options))
     with turn.errors():
         async with contextlib.aclosing(stream) as steps:
@@ -90,7 +96,7 @@ async def ainvoke(run: AsyncRun, graph: Graph, input: Any, config: RunnableConfi
 
 
 class _Turn:
-    def __init__(self, run: RunBase, graph: Graph, config: RunnableConfig) -> None:
+    def __init__(self, run: RunBase, graph: Graph, config: RunnableConfig, options: dict[str, Any]) -> None:
         saver = graph.checkpointer
         if not isinstance(saver, SickbaySaver) or saver.agent is not run.agent:
             raise BadArgument(
@@ -101,6 +107,8 @@ class _Turn:
             raise BadArgument("invoke(…, config): write {'configurable': {'thread_id': '7'}}")
         self._ward, self._mirror = run._ward, saver.mirror
         self._thread = str(config["configurable"]["thread_id"])
+        self._stops_before = options.get("interrupt_before") or graph.interrupt_before_nodes
+        self._stops_after = options.get("interrupt_after") or graph.interrupt_after_nodes
         self._asked = ""
         self.values: Any = None
         self._seen: Any = None
@@ -110,11 +118,18 @@ class _Turn:
         """Each super-step is stored before the next begins, so that a safe point is one for both."""
         return {"durability": "sync", **options, "stream_mode": "values"}
 
-    def begins(self, state: StateSnapshot, input: Any) -> Any:
+    def looks_back(self, state: StateSnapshot) -> RunnableConfig | None:
+        """The super-step before, where it says whether this is a breakpoint."""
+        asks = self._stops_after and state.next and not state.interrupts
+        return state.parent_config if asks else None
+
+    def begins(self, state: StateSnapshot, before: StateSnapshot | None, input: Any) -> Any:
         """What the graph is given: an answer, nothing where it goes on, or the input."""
         if state.interrupts:
-            said = self._answer(state.interrupts)
-            return Command(resume={each.id: said or True for each in state.interrupts})
+            first = state.interrupts[0]
+            return Command(resume={first.id: self._answer(state.interrupts) or True})
+        if _is_one(self._stops_before, state.next) or (before and _is_one(self._stops_after, before.next)):
+            self._go_on(state)
         self._seen = self._place()
         return None if state.next else input
 
@@ -143,14 +158,23 @@ class _Turn:
         return kept.get("checkpoint"), kept.get("step")
 
     def ends(self, state: StateSnapshot) -> None:
-        """It may have ended with a question."""
+        """It may have ended with a question, or at a breakpoint."""
         if state.interrupts:
             self._answer(state.interrupts)
+        elif state.next:
+            self._go_on(state)
 
     def _answer(self, questions: tuple[Interrupt, ...]) -> str:
-        ids = ",".join(sorted(each.id for each in questions))
-        self._asked = f"interrupt:{uuid.uuid5(uuid.NAMESPACE_OID, ids)}"
-        return _asking.ask(self._ward, " · ".join(map(_question, questions))[:LONGEST], self._asked)
+        """The answer to the first one; the graph asks the others again once it has it."""
+        first, more = questions[0], len(questions) - 1
+        self._asked = f"interrupt:{uuid.uuid5(uuid.NAMESPACE_OID, first.id)}"
+        asked = _question(first)[:LONGEST] + (f" (and {more} more after it)" if more else "")
+        return _asking.ask(self._ward, asked, self._asked)
+
+    def _go_on(self, state: StateSnapshot) -> None:
+        """The graph stops here by its own will: a human says that it goes on."""
+        place, names = state.config["configurable"]["checkpoint_id"], ", ".join(state.next)
+        _asking.ask(self._ward, f"Go on with {names[:LONGEST]}?", f"breakpoint:{place}")
 
     @contextlib.contextmanager
     def errors(self) -> Any:
@@ -162,6 +186,11 @@ class _Turn:
                 _asking.forget(self._ward.ledger, self._asked)
                 _outcome.mark(error, None, sys.maxsize)
             raise
+
+
+def _is_one(stops: Sequence[str] | str, nodes: tuple[str, ...]) -> bool:
+    """Whether one of these nodes is a breakpoint; "*" makes each of them one."""
+    return bool(nodes) and (stops == "*" or not set(stops).isdisjoint(nodes))
 
 
 def _question(interrupt: Interrupt) -> str:
