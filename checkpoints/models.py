@@ -102,7 +102,8 @@ class Checkpoint(models.Model):
     """One moment of an agent. The widest fields stand first, so that the row has no holes.
 
     `actions` to `checks` count since the checkpoint before. `tainted`: a verdict `fail` or `unknown` stands
-    between it and the last good one; `proven`: a pass does; `soaks`: time may still prove it.
+    between it and the last good one; `proven`: a pass does; `soaks`: time may still prove it. `moving`: the
+    files that went on changing while it was taken, so that it is not of one moment after all.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -151,6 +152,7 @@ class Checkpoint(models.Model):
     root_base: HashOrNone = models.BinaryField(null=True)
     root_body: HashOrNone = models.BinaryField(null=True)
     notes = models.JSONField(null=True)
+    moving = models.JSONField(null=True)
 
     class Meta:
         indexes = [
@@ -170,6 +172,7 @@ class Checkpoint(models.Model):
             "actions": self.actions,
             "unverified": self.unverified,
             "checks": self.checks,
+            "moving": self.moving or [],
         }
 
 

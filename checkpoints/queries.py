@@ -151,8 +151,8 @@ def _built(row: tuple[Any, ...]) -> Checkpoint:
     width = len(_fields(Checkpoint))
     names = [field.attname for field in _fields(Checkpoint)]
     values = list(row[:width])
-    notes = names.index("notes")
-    values[notes] = json.loads(values[notes]) if values[notes] else None
+    for at in (names.index("notes"), names.index("moving")):
+        values[at] = json.loads(values[at]) if values[at] else None
     found = Checkpoint.from_db(connection.alias, names, values)
     by = [field.attname for field in _fields(Dependencies)]
     found.dependencies = Dependencies.from_db(connection.alias, by, row[width:])

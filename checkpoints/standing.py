@@ -4,6 +4,8 @@ good      no counted failure was open, no verdict since the last good one was `f
           is proven: a pass since the last good one, ten actions and ten minutes that went well after it,
           a human's word, or that it is the first
 unproven  not yet
+          One whose files went on changing while it was taken is of no one moment: neither a verdict nor time
+          proves it, only a human's word; a verdict that came with it counts for the next one
 suspect   taken while failures were counting
           A human who lets it go on from its state has seen what failed: that no longer stands between.
 bad       condemned
@@ -17,6 +19,7 @@ from typing import Literal
 
 SOAK_ACTIONS = 10
 SOAK_TIME = dt.timedelta(minutes=10)
+MOVING = "its files went on changing while it was taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Facts:
     unknowns: int = 0
     checks: int = 0
     resumed: bool = False
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ def on_arrival(facts: Facts, before: Before | None, *, is_first: bool) -> Ruling
         return Ruling("suspect", "", "taken while failures were counting", tainted, proven, False)
     if tainted:
         return Ruling("unproven", "", _taint(facts, from_bad=from_bad), True, proven, False)
+    if facts.moving:
+        return Ruling("unproven", "", MOVING, False, proven, False)
     if proven or is_first:
         return Ruling("good", "verified" if proven else "start", "", False, False, False)
     return Ruling("unproven", "", "", False, False, True)

@@ -23,6 +23,7 @@ class FactsOut(Schema):
     actions: int = Field(description="Actions that went well.")
     unverified: int = Field(description="Those of them without verify=.")
     checks: int = Field(description="State checks that passed.")
+    moving: list[str] = Field(description="Files that went on changing: it is not of one moment.")
 
 
 class CheckpointOut(Schema):

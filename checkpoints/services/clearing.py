@@ -31,7 +31,9 @@ def clear_below(judged: Checkpoint) -> int:
 
 
 def _weighed(found: Checkpoint, before: standing.Before) -> standing.Ruling:
-    facts = standing.Facts(found.failing, found.passes, found.fails, found.unknowns, found.checks)
+    facts = standing.Facts(
+        found.failing, found.passes, found.fails, found.unknowns, found.checks, moving=bool(found.moving)
+    )
     return standing.on_arrival(facts, before, is_first=False)
 
 

@@ -65,7 +65,9 @@ def on_arrival(
 ) -> None:
     """Fills in how the new row stands; `resumed` is the agent's word, and counts when somebody did."""
     resumed = resumed and parent is not None and _was_resumed(found, parent)
-    facts = standing.Facts(found.failing, found.passes, found.fails, found.unknowns, found.checks, resumed)
+    facts = standing.Facts(
+        found.failing, found.passes, found.fails, found.unknowns, found.checks, resumed, bool(found.moving)
+    )
     before = standing.Before(parent.standing, parent.tainted, parent.proven) if parent else None
     ruling = standing.on_arrival(facts, before, is_first=is_first)
     found.standing, found.proven_by, found.reason = ruling.standing, ruling.proven_by, ruling.reason

@@ -53,7 +53,10 @@ class VerdictsSaid(msgspec.Struct, frozen=True, rename={"passed": "pass", "faile
 
 
 class FactsSaid(msgspec.Struct, frozen=True):
-    """What happened since the checkpoint before; `failing`: a counted failure is open."""
+    """What happened since the checkpoint before; `failing`: a counted failure is open.
+
+    `moving`: files that went on changing while it was taken, so that it is not of one moment.
+    """
 
     failing: bool = False
     verdicts: VerdictsSaid = VerdictsSaid()
@@ -61,6 +64,7 @@ class FactsSaid(msgspec.Struct, frozen=True):
     unverified: Count = 0
     checks: Count = 0
     resumed: bool = False
+    moving: Annotated[list[Text], msgspec.Meta(max_length=20)] = []
 
 
 class ManifestSaid(msgspec.Struct, frozen=True):
@@ -212,6 +216,7 @@ def _row(
         failing=facts.failing, passes=_counted(facts.verdicts.passed), fails=_counted(facts.verdicts.failed),
         unknowns=_counted(facts.verdicts.unknown), actions=_counted(facts.actions),
         unverified=_counted(facts.unverified), checks=_counted(facts.checks),
+        moving=[snapshots.text(path, 200) for path in facts.moving] or None,
     )  # fmt: skip
     if memory is not None:
         found.memory_items, found.memory_length = shapes[memory].items, shapes[memory].length
@@ -265,6 +270,7 @@ def crc_of(found: Checkpoint) -> int:
         found.root_enc, found.root_depth, found.root_kind, found.root_plain, found.root_height,
         found.root_chain, found.notes,
         *(bytes(part or b"") for part in (found.root, found.memory, found.workspace, found.root_base)),
+        *([found.moving] if found.moving else ()),
     )  # fmt: skip
     value = zlib.crc32(found.root_body or b"", zlib.crc32(repr(said).encode("utf-8", "backslashreplace")))
     return value - (1 << 32) if value >= 1 << 31 else value

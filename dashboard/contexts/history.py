@@ -228,6 +228,7 @@ def _facts(one: Checkpoint) -> list[tuple[str, str]]:
             "Workspace",
             f"{phrasing.size(one.bytes)} in {phrasing.some(one.files, 'file')}" if one.workspace else "",
         ),
+        ("Not of one moment", standings.moment(one).partition(": ")[2]),
         ("Last action", one.last_action),
         ("Since the one before", _since(one)),
         ("Code", by.code),

@@ -25,6 +25,9 @@ WHY = {
 }
 
 
+NAMED = 4  # files that went on changing
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A checkpoint as pickers and lines name it."""
@@ -51,6 +54,17 @@ class Named:
 
 def standing(found: Checkpoint) -> str:
     return PROVEN.get(ProvenBy(found.proven_by), "") if found.proven_by in ProvenBy.values else found.standing
+
+
+def moment(found: Checkpoint) -> str:
+    """What went on changing while it was taken; nothing when it is of one moment."""
+    names = [str(name) for name in found.moving] if isinstance(found.moving, list) else []
+    if not names:
+        return ""
+    more = len(names) - NAMED
+    shown = ", ".join(names if more <= 1 else names[:NAMED])
+    others = f" and {more:,} others" if more > 1 else ""
+    return f"not of one moment: {shown}{others} went on changing while it was taken"
 
 
 def why(found: Checkpoint) -> str:

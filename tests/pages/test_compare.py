@@ -351,3 +351,18 @@ def test_queries_do_not_grow_with_the_changes(signed_in: Client, keeper: Keeper)
             page(signed_in, old, new)
         counts.append(len(asked))
     assert counts[1] <= counts[0] + 3 and counts[1] < 45, counts
+
+
+def test_that_its_files_went_on_changing_is_said_where_it_matters(signed_in: Client, keeper: Keeper) -> None:
+    """On the compare page, in the history, and before a rollback; only some names are shown."""
+    names = ["a.txt", "<b>.txt", *(f"{n}.log" for n in range(5))]
+    files = {b"a.txt": b"1"}
+    old = keeper.take(states.memory(), files, facts={"moving": names})
+    new = keeper.take(states.memory(21), {b"a.txt": b"2"})
+    said = "a.txt, &lt;b&gt;.txt, 0.log, 1.log and 3 others went on changing while it was taken"
+    assert f"The older one is not of one moment: {said}" in page(signed_in, old, new)
+    history = signed_in.get(f"/p/main/agents/refund-desk/checkpoints/?open={old.pk}").content.decode()
+    assert "Not of one moment" in history and said in history
+    before = signed_in.get(f"/p/main/checkpoints/{old.pk}/rollback/").content.decode()
+    assert f"It is not of one moment: {said}." in before
+    assert "The newer one" not in page(signed_in, old, new)

@@ -68,6 +68,29 @@ def test_a_new_one_stands_by_what_happened_since_the_last_good_one(
     assert ruling.soaks is (stands[0] == "unproven" and not ruling.tainted)
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("facts", [{"passes": 1}, {"checks": 1}, {}])
+def test_one_whose_files_went_on_changing_is_proven_by_nothing(facts: dict[str, int], first: bool) -> None:
+    """Not by a verdict, time, or being the first; but the verdict that came with it counts for the next."""
+    ruling = standing.on_arrival(Facts(**facts, moving=True), None if first else UNPROVEN, is_first=first)
+    assert (ruling.standing, ruling.reason, ruling.soaks) == ("unproven", standing.MOVING, False)
+    after = standing.on_arrival(
+        Facts(), Before(ruling.standing, tainted=ruling.tainted, proven=ruling.proven), is_first=False
+    )
+    assert (after.standing, after.soaks) == (("good", False) if facts else ("unproven", True))
+
+
+def test_what_went_on_changing_is_kept_with_it(taker: Taker) -> None:
+    """The names are on the row and in the API; it waits for a human's word."""
+    moving = ["a.txt", "logs/b.txt"]
+    taker.take(messages(3), facts={"verdicts": {"pass": 1}, "moving": moving})
+    found = queries.rows().get()
+    assert (found.standing, found.moving, found.facts["moving"]) == ("unproven", moving, moving)
+    taker.take(messages(3))
+    newer = queries.rows().exclude(pk=found.pk).get()
+    assert (newer.standing, newer.moving, newer.facts["moving"]) == ("good", None, [])
+
+
 @pytest.mark.parametrize(
     ("failed_after", "successes", "minutes", "ruling"),
     [

@@ -24,6 +24,7 @@ from checkpoints.diffs.summary import is_message
 from checkpoints.diffs.workspace import WorkspaceDiff
 from checkpoints.models import Checkpoint
 from dashboard import phrasing
+from dashboard.contexts import standings
 from dashboard.contexts.comparing import files, paths, rows, sections
 from dashboard.contexts.comparing.rows import Row
 from dashboard.contexts.comparing.sections import Kept, Plan, Rest
@@ -111,6 +112,9 @@ def same(pair: Pair) -> list[tuple[bool, str]]:
     if equal:
         words = " and ".join(equal)
         said.append((True, f"{words[0].upper()}{words[1:]} same"))
+    for side, one in (("older", pair.old), ("newer", pair.new)):
+        if words := standings.moment(one):
+            differ.append((False, f"The {side} one is {words}"))
     return said + differ
 
 

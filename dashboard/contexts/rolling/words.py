@@ -9,6 +9,7 @@ from agents.services import pauses
 from checkpoints.blast import MOST_COUNTED, Blast
 from checkpoints.models import Checkpoint, ProvenBy, Standing
 from dashboard import phrasing
+from dashboard.contexts import standings
 from dashboard.contexts.rolling.asked import EVERYTHING, FILES, MEMORY, WORKSPACE, Asked, offered
 from dashboard.contexts.rolling.files import Listed
 from dashboard.contexts.rolling.losses import Lost
@@ -17,6 +18,7 @@ from dashboard.unseen import plain_name
 
 VERB = {EVERYTHING: "Roll back", MEMORY: "Roll back the memory", WORKSPACE: "Roll back the workspace"}
 LONGEST_NAME = 32
+UNPROVABLE = "Its files are not of one moment, so neither a verification nor time proves it."
 PROVEN = {
     ProvenBy.VERIFIED: "A verification passed after the good one before it.",
     ProvenBy.SOAK: "Actions and time without a failure came after it.",
@@ -34,7 +36,7 @@ def proof(target: Checkpoint, *, undo: bool) -> str:
     if target.standing == Standing.GOOD:
         return PROVEN.get(ProvenBy(target.proven_by), "") if target.proven_by in ProvenBy.values else ""
     if target.standing == Standing.UNPROVEN:
-        return "Nothing has proven it yet."
+        return UNPROVABLE if target.moving else "Nothing has proven it yet."
     return f"{by} called it {target.standing}{why}." if by and target.standing == Standing.BAD else ""
 
 
@@ -49,6 +51,8 @@ def warnings(found: Blast) -> list[str]:
     said = [change.sentence for change in found.changed]
     if found.checkpoint.standing == Standing.SUSPECT:
         said.append(f"It is suspect: {found.checkpoint.reason or 'failures were counting'}.")
+    if words := standings.moment(found.checkpoint):
+        said.append(f"It is {words}.")
     return said
 
 

@@ -198,6 +198,7 @@ class Keeper:
             if self.workspace is not None:
                 with self.mind.with_files(text, moment.since) as text:
                     snapshot = self.workspace.snapshot(lambda found: draft.add(record_of(found)))
+                moment.moved(snapshot.moving)
             tree = grow(text, self._tree)
             for new in tree.new:
                 draft.add(self._record(new))
@@ -253,6 +254,7 @@ class Keeper:
         taken = Taken(
             id, number, moment.at, tree.root.hex(), snapshot.root.hex() if snapshot else None,
             ruling.standing, moment.label, moment.why, self.parent, ruling.tainted, ruling.proven,
+            bool(moment.facts.get("moving")),
         )  # fmt: skip
         self.shelf.add(taken, self.facts, self._clock.boot())
         self.parent = id

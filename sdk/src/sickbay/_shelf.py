@@ -36,6 +36,7 @@ class Taken:
     parent: str | None = None
     tainted: bool = False
     proven: bool = False
+    moving: bool = False  # not of one moment, so time proves nothing
 
     @property
     def ruling(self) -> Ruling:
@@ -77,7 +78,8 @@ class Shelf:
             while self._counts:
                 id, (ok, failed, at) = next(iter(self._counts.items()))
                 taken = self._taken[id]
-                may_soak = failed == facts.ever_failed and taken.standing == UNPROVEN and not taken.tainted
+                may_soak = failed == facts.ever_failed and taken.standing == UNPROVEN
+                may_soak = may_soak and not taken.tainted and not taken.moving
                 if may_soak and (facts.ever_ok - ok < SOAK_ACTIONS or now - at < SOAK_SECONDS):
                     return  # those after it have waited for less
                 del self._counts[id]

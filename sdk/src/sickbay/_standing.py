@@ -88,6 +88,8 @@ def on_arrival(facts: dict[str, Any], before: Ruling | None, *, is_first: bool) 
         return Ruling(SUSPECT, tainted, proven)
     if tainted:
         return Ruling(UNPROVEN, True, proven)
+    if facts.get("moving"):  # not of one moment: what was proven holds for the next one
+        return Ruling(UNPROVEN, False, proven)
     if proven or is_first:
         return Ruling(GOOD, False, False)
     return Ruling(UNPROVEN, False, False)

@@ -50,7 +50,8 @@ Place = Folder | Kept | tuple[str, str, int, int]  # directory, file, offset, le
 class Snapshot:
     """A workspace at one time. `new`: nodes the snapshot before did not have, children before parents.
 
-    `left`: every path that is no part of it, and why; `notes` says the same in at most 20 sentences.
+    `left`: every path that is no part of it, and why; `notes` says the same in at most 20 sentences;
+    `moving`: what went on changing, when it is not of one moment.
     """
 
     root: bytes
@@ -60,7 +61,12 @@ class Snapshot:
     notes: tuple[str, ...]
     left: dict[str, str] = field(repr=False)
     folder: Folder = field(repr=False)
-    is_still: bool = True
+    moving: tuple[str, ...] = ()
+
+    @property
+    def is_still(self) -> bool:
+        """Whether all of it is of one moment."""
+        return not self.moving
 
 
 class Workspace:
@@ -145,8 +151,9 @@ class Workspace:
         notes = _few([*self._rules.faults, *_notes(looked)])
         new = tuple(taking.new)
         return Snapshot(
-            folder.name, new, folder.items, folder.length, notes, looked.left, folder, looked.is_still
-        )
+            folder.name, new, folder.items, folder.length, notes, looked.left, folder,
+            tuple(sorted({*looked.moving, *looked.torn})),
+        )  # fmt: skip
 
     def _known(self, path: str, name: str) -> Kept | None:
         folder = self._last
