@@ -151,7 +151,11 @@ def test_memory_with_save_and_load(harness: Harness) -> None:
     with agent.run() as run:
         assert memory_of(agent, run.checkpoint().id) == {"a": 1}
         state.clear()
-        assert run.checkpoint().id == ""
+        refused = run.checkpoint()
+        assert (refused.id, refused.standing) == (
+            "",
+            "refused",
+        ) and "save() raised KeyError" in refused.reason
     assert "save() raised KeyError" in of_kind(harness, agent, "signal")[0]["title"]
 
 

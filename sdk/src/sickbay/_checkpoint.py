@@ -12,16 +12,19 @@ class Checkpoint:
 
     Attributes:
         id: names it, for `run.rollback(to=…)` and on the agent's page. Empty when none could be taken: the
-            timeline says why, and the agent goes on.
-        standing: good, unproven or suspect, as far as this machine can tell when it is taken.
+            agent goes on, and the timeline says so.
+        standing: good, unproven or suspect, as far as this machine can tell when it is taken; refused when
+            none could be.
         label: what you called it, or None.
         at: when, in seconds since the epoch.
+        reason: why none could be taken; else empty.
     """
 
     id: str
     standing: str
     label: str | None
     at: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

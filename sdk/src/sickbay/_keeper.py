@@ -83,6 +83,7 @@ class Keeper:
         self._texts: dict[str, bytes] = {}
         self._again: tuple[bytes, dict[bytes, New]] = (b"", {})
         self._since: float | None = None  # of the last one, while none can be taken
+        self._why = ""
         if given.workspace is not None:
             from sickbay._workspace import Workspace
 
@@ -137,7 +138,7 @@ class Keeper:
             held = moment
             taken = yield Blocking(lambda: self._kept(held, sync))
         if taken is None:
-            return Checkpoint("", "refused", label, self._clock.wall())
+            return Checkpoint("", "refused", label, self._clock.wall(), self._why)
         return Checkpoint(taken.id, taken.standing, label, taken.at)
 
     def _moment(self, why: str, label: str | None, *, failing: bool) -> Moment | None:
@@ -357,6 +358,7 @@ class Keeper:
 
     def _refused(self, why: str) -> None:
         """Said when it begins, and not again before it has worked."""
+        self._why = why
         if self._since is not None:
             return
         newest = self.shelf.newest
