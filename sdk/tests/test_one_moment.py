@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sdk.tests.desk import works
+from sdk.tests.gathered import Gathered
 from sdk.tests.test_checkpoints import keeper_of
 from sickbay import _looking
+from sickbay._workspace import Workspace
 from sickbay.testing import Harness
 
 
@@ -49,3 +52,22 @@ def test_time_does_not_prove_one_that_was_never_still(
         header = keeper_of(agent).packs.header(shelf.get(moving.id).number)  # type: ignore[union-attr]
         assert header is not None and len(header["facts"]["moving"]) == 20
         assert header["facts"]["moving"][-1] == "11 others"
+
+
+@pytest.mark.parametrize("others", [(), ("a.txt",)])
+def test_one_file_that_never_stands_still_is_the_moment(
+    work: Path, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
+) -> None:
+    """A log that grows at every look spoils nothing; where another file moves with it, both are named."""
+    look = _looking.Looking._look
+
+    def written(*given: Any) -> _looking.Looked:
+        for name in ("busy.log", *others):
+            with open(work / "notes" / name, "ab") as file:
+                file.write(b"more\n")
+        return look(*given)
+
+    monkeypatch.setattr(_looking.Looking, "_look", written)
+    snapshot, _ = Gathered().take(Workspace(work))
+    assert snapshot.moving == (("notes/a.txt", "notes/busy.log") if others else ())
+    assert "busy.log" in snapshot.folder.folders["notes"].files

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from sdk.tests.durable import until
 from sdk.tests.gathered import Gathered
 from sickbay import _reading
 from sickbay._ignore import Rules
+from sickbay._looking import Looked, Looking
 from sickbay._workspace import Workspace
 from sickbay.tree.node import BYTES, name_of
 
@@ -238,13 +240,19 @@ def test_files_are_of_one_moment(tmp_path: Path) -> None:
     assert still > ROUNDS / 2
 
 
-def test_what_is_never_still_is_named(tmp_path: Path) -> None:
+def test_what_is_never_still_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is written without a pause ends the looking, and the snapshot names it."""
     work = tmp_path / "work"
     work.mkdir()
     for n in range(100):
         (work / f"m{n}").write_text("between them")
-    with meanwhile(counting(work, 0)):
-        snapshot, _ = Gathered().take(Workspace(work))
+    write, look = counting(work, 0), Looking._look
+
+    def written(*given: Any) -> Looked:
+        write()
+        return look(*given)
+
+    monkeypatch.setattr(Looking, "_look", written)
+    snapshot, _ = Gathered().take(Workspace(work))
     assert any(name in note for note in snapshot.notes for name in NAMES), snapshot.notes
     assert snapshot.files == 100 + len(NAMES)

@@ -62,9 +62,39 @@ class Looking:
         for _ in range(LOOKS - 1):
             before, found = found, self._look(found.folder, True, None, emit, found.torn)
             found.moving = list(_moved(before.folder, found.folder))
-            if not found.moving or time.monotonic() > until:
+            if not found.moving or self._was_one(found, emit) or time.monotonic() > until:
                 break
         return found
+
+    def _was_one(self, found: Looked, emit: Emit) -> bool:
+        """Whether a single file moves, and all else is as it was before and after this reading of it.
+
+        Then that reading was the moment: a log that is written all the time spoils nothing.
+        """
+        if len(found.moving) > 1 or found.torn:
+            return False
+        *above, name = found.moving[0].split("/")
+        folder = found.folder
+        for part in above:
+            if part not in folder.folders:
+                return False
+            folder = folder.folders[part]
+        before = folder.files.get(name)
+        reading = Reading(self._root, time.time_ns(), self._limits.file, emit)
+        try:
+            kept = before and reading.read(folder.path, name, self._known(folder.path, name))
+        except (LeftOut, OSError):
+            return False
+        finally:
+            reading.close()
+        if kept is None or reading.torn:
+            return False
+        folder.files[name] = kept
+        after = self._look(found.folder, True, None, lambda found: None, {})
+        if after.torn.keys() - {*found.moving} or {*_moved(found.folder, after.folder)} - {*found.moving}:
+            return False
+        found.moving = []
+        return True
 
     def _look(
         self, old: Folder | None, same_rules: bool, turn: int | None, emit: Emit, torn: dict[str, Kept]
