@@ -131,7 +131,7 @@ def _no_good_one(who: str) -> Refused:
 def _refuse(target: Checkpoint, wanted: Wanted) -> None:
     """What cannot be gone back to, and what needs the explicit tick."""
     if target.judged_by == blast.DAMAGE:
-        raise Refused("damaged", f"It is damaged: {target.reason}.", "Choose another checkpoint.")
+        raise Refused("damaged", f"It is {target.reason}.", "Choose another checkpoint.")
     if target.standing == Standing.BAD and not wanted.even_bad and not queries.undoes(target):
         why = f"{target.judged_by}: {target.reason}" if target.judged_by else target.reason
         raise Refused(

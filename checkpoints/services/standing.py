@@ -25,6 +25,7 @@ from checkpoints.services import clearing
 
 AT_ONCE = 500
 DAMAGE = queries.DAMAGE
+MENDED = "was damaged, and is whole again"
 LOOK_BACK = dt.timedelta(days=30)
 # The first failure after each, and the actions that went well before it, ten at most.
 SOAKING = """
@@ -169,6 +170,15 @@ def condemn(*, ids: list[uuid.UUID], agent_id: int, by: str, reason: str, now: d
     )
     if moved:
         find_last_good(agent_id)
+        announce.changed_agent(agent_id, Agent.objects.values_list("project_id", flat=True).get(pk=agent_id))
+    return moved
+
+
+def mend(*, ids: list[uuid.UUID], agent_id: int) -> int:
+    """Damage called them bad, and they are whole again: what they were before that is not known any more."""
+    rows = Checkpoint.objects.filter(agent_id=agent_id, pk__in=ids, judged_by=DAMAGE)
+    moved = rows.update(standing=Standing.UNPROVEN, tainted=True, judged_by="", reason=MENDED)
+    if moved:
         announce.changed_agent(agent_id, Agent.objects.values_list("project_id", flat=True).get(pk=agent_id))
     return moved
 

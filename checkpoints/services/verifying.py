@@ -1,12 +1,14 @@
 """Verifying: every node's name, row and children, every checkpoint's manifest and row, are made again.
 
 What is damaged is named, with the checkpoints that it hurts; those become bad, with the reason, and no human
-can call them good. Nothing is repaired, and nothing is deleted.
+can call them good. What was repaired from a backup is called unproven again. Nothing is repaired here, and
+nothing is deleted.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +36,8 @@ class Found:
     checkpoints: int = 0
     damaged_nodes: dict[bytes, str] = field(default_factory=dict)
     damaged: dict[object, str] = field(default_factory=dict)
+    named: dict[object, str] = field(default_factory=dict)  # the damaged ones, with agent, time and label
+    mended: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -58,15 +62,26 @@ def verify(project: Project, now: dt.datetime, agent: Agent | None = None) -> Fo
     _weigh(found, known)
     hurt = _hurt(found, known)
     roots = dict(Checkpoint.objects.filter(project=project).values_list("pk", "root"))
-    rows = Checkpoint.objects.filter(project=project).select_related("dependencies")
+    rows = Checkpoint.objects.filter(project=project).select_related("dependencies", "agent")
+    mended: dict[int, list[uuid.UUID]] = {}
     if agent is not None:
         rows = rows.filter(agent=agent)
     for checkpoint in rows.iterator(chunk_size=PAGE):
         found.checkpoints += 1
         if why := _wrong(checkpoint, roots, known, hurt):
             found.damaged[checkpoint.pk] = why
+            found.named[checkpoint.pk] = _named(checkpoint)
             _condemn(checkpoint, why, now)
+        elif checkpoint.judged_by == standings.DAMAGE:
+            mended.setdefault(checkpoint.agent_id, []).append(checkpoint.pk)
+    found.mended = sum(standings.mend(ids=ids, agent_id=agent_id) for agent_id, ids in mended.items())
     return found
+
+
+def _named(checkpoint: Checkpoint) -> str:
+    """As a person knows it."""
+    label = f" “{checkpoint.label}”" if checkpoint.label else ""
+    return f"of {checkpoint.agent.name}, {checkpoint.at:%Y-%m-%d %H:%M:%S} UTC{label}"
 
 
 def _read_nodes(project_id: int, found: Found, known: dict[bytes, _Known]) -> None:

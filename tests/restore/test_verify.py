@@ -16,6 +16,7 @@ from checkpoints import store
 from checkpoints.models import Checkpoint
 from checkpoints.services import verifying
 from sickbay.tree.read import Damaged, text_of
+from tests import builders
 from tests.contract.test_operators_api import Operator
 from tests.restore.taker import Taker
 
@@ -103,6 +104,36 @@ def test_what_is_damaged_is_bad_and_stays_so(history: Taker, project: Project) -
     status, body = Operator(project).post(f"checkpoints/{newest.pk}/judge/", said)
     assert (status, body["error"]) == (409, "damaged")
     assert Agent.objects.get().last_good == first.pk
+
+
+FLIP = "UPDATE checkpoints_node SET body = set_byte(body, 20, get_byte(body, 20) # 1)"
+
+
+def test_what_was_repaired_is_unproven_again(history: Taker, project: Project) -> None:
+    """Rows that came back from a backup are no longer called damaged, and a human may judge them."""
+    with connection.cursor() as cursor:
+        cursor.execute(FLIP)
+        hurt = verify(project).damaged
+        cursor.execute(FLIP)
+    assert verify(project).mended == len(hurt) and verify(project).mended == 0
+    rows = Checkpoint.objects.filter(pk__in=list(hurt))
+    assert set(rows.values_list("standing", "judged_by")) == {("unproven", "")}
+    said = {"standing": "good", "reason": "compared it with the backup"}
+    assert Operator(project).post(f"checkpoints/{rows[0].pk}/judge/", said)[0] == 200
+
+
+def test_the_command_names_agents_and_answers_for_the_one_asked(history: Taker, project: Project) -> None:
+    """A line says whose checkpoint it is; whoever asks for one agent is not failed by another's damage."""
+    builders.make_agent(project, "other")
+    with connection.cursor() as cursor:
+        cursor.execute(FLIP)
+    said = StringIO()
+    with pytest.raises(CommandError, match="there is damage"):
+        call_command("verify", stdout=said)
+    assert " of refund-desk, " in said.getvalue() and "“step 11”" in said.getvalue()
+    said = StringIO()
+    call_command("verify", "--agent", "other", stdout=said)
+    assert "the checkpoints of other are whole" in said.getvalue()
 
 
 def test_damage_is_found_on_every_read(history: Taker, project: Project) -> None:

@@ -41,7 +41,11 @@ class Command(AskingCommand):
         for node, why in list(found.damaged_nodes.items())[:SHOWN]:
             self.stdout.write(f"  node {node.hex()}: {why}")
         for checkpoint, why in list(found.damaged.items())[:SHOWN]:
-            self.stdout.write(f"  checkpoint {checkpoint}: {why}")
+            self.stdout.write(f"  checkpoint {checkpoint} {found.named[checkpoint]}: {why}")
+        if found.mended:
+            self.stdout.write(f"  {found.mended:,} were damaged and are whole again: unproven until judged")
         if found.is_whole:
             self.stdout.write("  all of it is whole")
-        return not found.is_whole
+        elif agent is not None and not found.damaged:
+            self.stdout.write(f"  the checkpoints of {agent.name} are whole")
+        return bool(found.damaged) if agent is not None else not found.is_whole
