@@ -27,7 +27,7 @@ from dashboard.contexts import decision, reported, worklist
 from dashboard.contexts import effects as asking
 from dashboard.contexts.entries import read, seconds
 from dashboard.contexts.reported import Reported
-from dashboard.contexts.since_good import SinceGood, since_good
+from dashboard.contexts.since_good import Back, SinceGood, of_each, since_good
 from dashboard.contexts.stuck import failed, stuck
 from dashboard.contexts.values import is_long, is_sentence, line_of, recorded, text_of
 from dashboard.contexts.worklist import Worklist
@@ -122,7 +122,9 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
     said = reported.reports(incident)
     found, reached = evidence(incident, instances, now), effects(incident)
     speaks = speaker(incident)
-    since = since_good(incident, speaks, instances, now)
+    waiting = waiting_agents(incident)
+    backs = of_each(incident, instances, waiting, now)
+    since = _first(backs) if backs else since_good(incident, speaks, instances, now)
     return {
         "project": project,
         "incident": incident,
@@ -140,6 +142,10 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         **asking.asked(incident),
         "speaks": speaks,
         "since": since,
+        "backs": backs,
+        "goes_back": [back.agent.name for back in backs if back.since],
+        "left_behind": [back.agent.name for back in backs if not back.since and len(waiting) == len(backs)],
+        "not_named": len(waiting) - len(backs) if backs else 0,
         "worklist": reached,
         "reached_since": _reached_since(reached, since, said),
         "last": incidents.last_action(speaks.pk, incident.opened_at),
@@ -163,6 +169,14 @@ def concerned(incident: Incident) -> list[Instance]:
     for pause in incident.pauses.all():
         found.setdefault(pause.instance_id, pause.instance)
     return sorted(found.values(), key=lambda i: (i.agent_id != incident.agent_id, i.agent.name, i.name))
+
+
+def waiting_agents(incident: Incident) -> set[int]:
+    return {pause.instance.agent_id for pause in incident.pauses.all() if pause.state in decision.WAITING}
+
+
+def _first(backs: list[Back]) -> SinceGood | None:
+    return next((back.since for back in backs if back.since is not None), None)
 
 
 def speaker(incident: Incident) -> Agent:

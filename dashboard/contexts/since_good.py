@@ -1,4 +1,4 @@
-"""What changed since the last known good checkpoint, in one line of the incident's card."""
+"""What changed since the last known good checkpoint: a line of the incident's card for each agent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from agents.models import Agent, Incident, Instance
 from checkpoints import compared
 from checkpoints.models import Checkpoint
 from dashboard.contexts import changed, history, standings
+
+MOST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,24 @@ class SinceGood:
     @property
     def standing(self) -> str:
         return standings.standing(self.good)
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """One of several agents that wait: what it goes back to, if it has anything good to go back to."""
+
+    agent: Agent
+    since: SinceGood | None
+
+
+def of_each(incident: Incident, instances: list[Instance], waiting: set[int], now: datetime) -> list[Back]:
+    """Each agent that waits, when they are several; of many the first ones."""
+    agents = {one.agent_id: one.agent for one in instances if one.agent_id in waiting}
+    if len(agents) < 2:
+        return []
+    return [
+        Back(agent, since_good(incident, agent, instances, now)) for agent in list(agents.values())[:MOST]
+    ]
 
 
 def since_good(

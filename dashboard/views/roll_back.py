@@ -49,6 +49,7 @@ def roll_back_incident(request: ProjectRequest, pk: int) -> HttpResponse:
             wanted=form.wanted(),
             guidance=form.cleaned_data["guidance"],
             probation=form.cleaned_data["probation"],
+            agents=request.POST.getlist("goes_back")[:1000] or None,
             now=request.now,
         )
     except aiming.Refused as refused:
