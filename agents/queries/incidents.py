@@ -205,6 +205,6 @@ def _paged_again() -> QuerySet[Command]:
 def _with_agents(found: QuerySet[Incident]) -> QuerySet[Incident]:
     """With all that a row shows, in a constant number of queries."""
     pauses = Pause.objects.select_related("instance__agent", "instance__heartbeat").order_by("at", "pk")
-    return found.select_related("project", "agent", "group", "acknowledged_by").prefetch_related(
-        workers("agent__instances"), Prefetch("pauses", pauses)
-    )
+    return found.select_related(
+        "project", "agent", "group", "acknowledged_by", "assigned_to"
+    ).prefetch_related(workers("agent__instances"), Prefetch("pauses", pauses))
