@@ -63,6 +63,12 @@ def page(project_id: int, asked: Asked, *, before: int | None = None, after: int
     )
 
 
+def all_of(project_id: int, asked: Asked, most: int) -> list[AuditEntry]:
+    """The newest of what was asked for, as many as one file holds."""
+    rows = _asked(AuditEntry.objects.filter(project_id=project_id), asked)
+    return list(rows.order_by("-pk")[:most])
+
+
 def verbs(project_id: int) -> list[str]:
     """Every verb that stands in the log of a project."""
     with connection.cursor() as cursor:

@@ -13,7 +13,11 @@ from django.http import QueryDict
 from agents.models import AuditEntry, Project
 from agents.queries import audit
 from agents.queries.audit import Asked
+from dashboard import tables
 from dashboard.contexts.asked import moment, number, words, written
+
+MOST = 50_000
+COLUMNS = ("id", "at", "actor", "verb", "object", "reason", "saw", "previous", "digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,23 @@ def listed(project: Project, query: QueryDict, now: datetime) -> dict[str, Any]:
         "older": "?" + urlencode(here | {"before": page.older}) if page.older else "",
         "newer": "?" + urlencode(here | {"after": page.newer}) if page.newer else "",
         "query": "?" + urlencode(here | ({"before": before} if before else {})),
+        "exported": "?" + urlencode(here) if here else "",
+        "most": MOST,
         "topic": f"fleet-{project.pk}",
     }
+
+
+def exported(project: Project, query: QueryDict, form: str) -> str:
+    """The newest acts that the filters find, with both digests, so that the chain can be walked again."""
+    rows = map(_row, audit.all_of(project.pk, asked(query), MOST))
+    if form == "csv":
+        return tables.as_csv(COLUMNS, ({**row, "saw": json.dumps(row["saw"])} for row in rows))
+    return tables.as_lines(rows)
+
+
+def _row(entry: AuditEntry) -> dict[str, Any]:
+    plain = {name: getattr(entry, name) for name in COLUMNS if name not in ("digest", "previous")}
+    return plain | {"previous": bytes(entry.previous).hex(), "digest": bytes(entry.digest).hex()}
 
 
 def _pairs(wanted: Asked) -> dict[str, Any]:

@@ -5,10 +5,7 @@ Drawn on the incident, before a rollback and beside one, by one partial; exporte
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +13,7 @@ from typing import Any
 from agents.models import Effect
 from checkpoints import secrets
 from checkpoints.api import shown
-from dashboard import phrasing
+from dashboard import phrasing, tables
 from dashboard.contexts.effects import Answerable, answerable
 from dashboard.contexts.values import line_of
 
@@ -24,8 +21,6 @@ COLUMNS = (
     "at", "agent", "instance", "name", "key", "target", "state",
     "answer", "answered_by", "answered_at", "answer_reason", "id",
 )  # fmt: skip
-FORMULA = re.compile(r"\A[\s\0]*[=+\-@|%]")
-UNSEEN = re.compile(r"[\0-\x1f\x7f-\x9f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +74,7 @@ def of(effects: Iterable[Effect], in_all: int | None = None, **more: Any) -> Wor
 
 def as_csv(effects: Iterable[Effect]) -> str:
     """One line each under a head; no cell can be read as a formula."""
-    out = io.StringIO()
-    rows = csv.writer(out)
-    rows.writerow(COLUMNS)
-    for row in as_rows(effects):
-        rows.writerow([_cell(row[name]) for name in COLUMNS])
-    return out.getvalue()
+    return tables.as_csv(COLUMNS, as_rows(effects))
 
 
 def as_rows(effects: Iterable[Effect]) -> list[dict[str, Any]]:
@@ -92,15 +82,6 @@ def as_rows(effects: Iterable[Effect]) -> list[dict[str, Any]]:
     return [
         {**row, "target": secrets.masked(row["target"] or "") or None} for row in map(shown.effect, effects)
     ]
-
-
-def _cell(value: Any) -> str:
-    """Spreadsheets run what begins like a formula, so that is quoted; times are ISO, UTC."""
-    if value is None:
-        return ""
-    text = phrasing.iso(value) if hasattr(value, "astimezone") else str(value)
-    text = UNSEEN.sub(" ", text)
-    return f"'{text}" if FORMULA.match(text) else text
 
 
 def _masked(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""The audit log as a list."""
+"""The audit log as a list, and as a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
 
-from dashboard import fragments
+from dashboard import fragments, tables
 from dashboard.contexts import audit as context
 from dashboard.request import ProjectRequest, member
 
@@ -23,3 +23,11 @@ def audit(request: ProjectRequest) -> HttpResponse:
         response = render(request, "audit.html", shown)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
+
+
+@require_GET
+@member()
+def export(request: ProjectRequest, form: str) -> HttpResponse:
+    """What the filters find, to take away."""
+    name = f"audit-{request.project.name}-{request.now:%Y%m%d-%H%M}"
+    return tables.file(context.exported(request.project, request.GET, form), form, name)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.http import Http404, HttpResponse, JsonResponse
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_GET
 
 from agents.models import Effect
 from checkpoints import blast, queries
+from dashboard import tables
 from dashboard.contexts import worklist
 from dashboard.request import ProjectRequest, member
 from dashboard.views.incidents import find
@@ -36,13 +39,7 @@ def of_rollback(request: ProjectRequest, id: UUID, form: str) -> HttpResponse:
 
 
 def _answer(effects: Iterable[Effect], form: str, name: str) -> HttpResponse:
-    """A file, under a name of ours; browsers neither open nor keep it."""
-    response: HttpResponse
     if form == "csv":
-        response = HttpResponse(worklist.as_csv(effects), content_type="text/csv; charset=utf-8")
-    else:
-        response = JsonResponse({"effects": worklist.as_rows(effects)})
-    response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "no-store"
-    return response
+        return tables.file(worklist.as_csv(effects), form, name)
+    body = json.dumps({"effects": worklist.as_rows(effects)}, cls=DjangoJSONEncoder)
+    return tables.file(body, form, name)

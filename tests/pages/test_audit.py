@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -143,3 +146,23 @@ def test_constant_number_of_queries(project: Project, client: Client) -> None:
     with CaptureQueriesContext(connection) as many:
         shown(client)
     assert len(many) == len(few)
+
+
+def test_it_is_taken_away_as_json_lines_that_can_be_walked_again(client: Client, project: Project) -> None:
+    """One object an act, the newest first, each with the digest before it; filters hold."""
+    for n in range(3):
+        act(project, n, verb="pause" if n % 2 else "resume")
+    lines = [json.loads(line) for line in client.get("/p/main/audit.jsonl").content.splitlines()]
+    assert [line["object"] for line in lines] == ["agent a-2", "agent a-1", "agent a-0"]
+    assert [line["previous"] for line in lines[:2]] == [line["digest"] for line in lines[1:]]
+    only = client.get("/p/main/audit.jsonl?verb=pause").content.splitlines()
+    assert [json.loads(line)["object"] for line in only] == ["agent a-1"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", "|calc", "%x"])
+def test_no_cell_of_its_csv_is_a_formula(text: str, client: Client, project: Project) -> None:
+    """What somebody typed as a reason is text in every spreadsheet."""
+    act(project, reason=text)
+    answer = client.get("/p/main/audit.csv")
+    (row,) = csv.DictReader(io.StringIO(answer.content.decode()))
+    assert row["reason"].startswith("'") and answer["Content-Disposition"].startswith("attachment")

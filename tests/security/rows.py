@@ -69,6 +69,8 @@ ROWS = {
     "p/<slug:project>/incidents/<int:pk>/withdraw/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/start/": "POST decide",
     "p/<slug:project>/audit/": "GET view",
+    "p/<slug:project>/audit.csv": "GET view",
+    "p/<slug:project>/audit.jsonl": "GET view",
     "p/<slug:project>/tokens/": "GET view",
     "p/<slug:project>/tokens/make/": "POST tokens",
     "p/<slug:project>/tokens/<int:pk>/revoke/": "POST tokens",
