@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+PARTS = ("beat", "worker")
 PULSE_EVERY = 5.0
 PULSE_LASTS = 20.0
 _migrated = False
@@ -66,7 +67,7 @@ def is_migrated() -> bool:
 def degradations(now: float) -> list[str]:
     try:
         with valkey() as client:
-            beat, worker = client.mget("sickbay:pulse:beat", "sickbay:pulse:worker")
+            beat, worker = client.mget(map(pulse_key, PARTS))
     except redis.RedisError:
         return ["valkey"]
     if is_stale(beat, now):
@@ -78,9 +79,13 @@ def is_stale(pulse: bytes | None, now: float) -> bool:
     return pulse is None or now - float(pulse) > PULSE_LASTS
 
 
-def write_pulse(name: str, now: float) -> None:
+def pulse_key(part: str) -> str:
+    return f"sickbay:pulse:{part}"
+
+
+def write_pulse(part: str, now: float) -> None:
     with valkey() as client:
-        client.set(f"sickbay:pulse:{name}", repr(now), ex=60)
+        client.set(pulse_key(part), repr(now), ex=60)
 
 
 def valkey() -> redis.Redis:

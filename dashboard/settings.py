@@ -156,6 +156,7 @@ CELERY_WORKER_CONCURRENCY = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "pulse": {"task": "dashboard.tasks.pulse", "schedule": 5.0, "options": {"expires": 5}},
+    "alive": {"task": "dashboard.tasks.say_alive", "schedule": 60.0, "options": {"expires": 50}},
     "watchdog": {"task": "agents.tasks.look", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "agents.tasks.send_alerts", "schedule": 5.0, "options": {"expires": 5}},
     "escalation": {"task": "agents.tasks.escalate", "schedule": 2.0, "options": {"expires": 2}},
@@ -175,6 +176,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 globals().update(mail_settings(os.environ.get("SICKBAY_SMTP_URL", "")))
 DEFAULT_FROM_EMAIL = os.environ.get("SICKBAY_MAIL_FROM", "sickbay@localhost")
+ALIVE_URL = os.environ.get("SICKBAY_ALIVE_URL", "")
 ALERT_ALLOW_CIDRS = networks(os.environ.get("SICKBAY_ALERT_ALLOW_CIDRS", ""))
 
 LOGGING = logging_settings(os.environ.get("SICKBAY_LOG", "warning"))

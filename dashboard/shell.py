@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from agents.models import Incident, IncidentState, Project
+from agents.queries import metrics
 
 THEME_COOKIE = "theme"
 THEMES = ("system", "dark", "light")
@@ -42,6 +45,7 @@ class TopBar:
     pages: list[Page]
     waiting: int
     signed_in: bool
+    alerts_late: datetime | None = None
 
 
 def theme_of(request: HttpRequest | None) -> str:
@@ -91,4 +95,6 @@ def top_bar(request: HttpRequest | None, project: Project | None) -> TopBar:
     project = project or getattr(request, "project", None) or next(iter(projects), None)
     if project is None:
         return TopBar(None, projects, [], 0, signed_in=True)
-    return TopBar(project, projects, _pages(project, request.path), waiting(project), signed_in=True)
+    late = metrics.alerts_late_since(project.pk, timezone.now())
+    pages = _pages(project, request.path)
+    return TopBar(project, projects, pages, waiting(project), signed_in=True, alerts_late=late)

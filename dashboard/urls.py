@@ -32,6 +32,7 @@ from dashboard.views import (
 from dashboard.views.design import design
 from dashboard.views.first_admin import first_admin
 from dashboard.views.forgotten import forgotten
+from dashboard.views.metrics import metrics
 from dashboard.views.theme import choose as choose_theme
 from dashboard.views.waiting_count import waiting_count
 
@@ -131,6 +132,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("welcome/<str:secret>/", first_admin, name="first_admin"),
     path("", include("checkpoints.urls")),
     path("", include("agents.urls")),

@@ -84,17 +84,26 @@ def resolved(host: str, port: int) -> list[str]:
 
 def deliver(call: Call, *, resolve: Resolve = resolved) -> int:
     """Hand it over; the status of a 2xx answer, or NotSent."""
-    parts = urlsplit(call.url)
+    return _asked("POST", call.url, call.headers(), call.body, resolve)
+
+
+def ping(url: str, *, resolve: Resolve = resolved) -> int:
+    """Say that all is well to an address that counts on it, under the same rules."""
+    return _asked("GET", url, {"User-Agent": "Sickbay-Alive"}, b"", resolve)
+
+
+def _asked(method: str, url: str, headers: dict[str, str], body: bytes, resolve: Resolve) -> int:
+    parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = allowed_address(host, port, resolve)
     pool = _pool(parts.scheme, host, address, port)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {**call.headers(), "Host": parts.netloc}
+    headers = {**headers, "Host": parts.netloc}
     try:
         with cut_off(_sockets(pool)) as was_cut:
             answer = pool.urlopen(
-                "POST", path, body=call.body, headers=headers, redirect=False, retries=False,
+                method, path, body=body or None, headers=headers, redirect=False, retries=False,
                 preload_content=False, decode_content=False, assert_same_host=False,
             )  # fmt: skip
             answer.read(READ_AT_MOST)

@@ -48,6 +48,7 @@ def paused(tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Itera
     running = threading.Thread(target=agent.supervise, args=(step,), daemon=True)
     running.start()
     peer.until(lambda: any(said.get("status") == "paused" for said in states(peer)))
+    peer.until(lambda: edits(peer) == [[]])  # it has looked: what is written from here on is not its own
     yield work
     peer.order_command("stop", pause="p1")
     running.join(10)
@@ -64,7 +65,6 @@ def edits(peer: Peer) -> list[list[str]]:
 
 def test_what_is_changed_by_hand_while_it_waits_is_told(paused: Path, peer: Peer) -> None:
     """By path, each state of things once; nothing when it is as it was."""
-    peer.until(lambda: edits(peer) == [[]])
     (paused / "notes.md").write_text("by hand")
     (paused / "new.md").write_text("by hand")
     peer.until(lambda: edits(peer)[-1] == ["new.md", "notes.md"])

@@ -86,6 +86,8 @@ def web_server() -> Iterator[Hook]:
             with contextlib.suppress(OSError):
                 hook.answer(self)
 
+        do_GET = do_POST
+
         def log_message(self, *args: Any) -> None:
             pass
 

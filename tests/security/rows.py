@@ -96,6 +96,7 @@ ROWS = {
     "p/<slug:project>/welcome/": "GET view",
     "p/<slug:project>/welcome/token/": "GET tokens, POST tokens",
     "p/<slug:project>/welcome/waiting/": "GET view",
+    "metrics": "GET view",
     "api/v1/agents/register/": "POST send",
     "api/v1/events/": "POST send",
     "api/v1/agents/<str:agent>/commands/": "GET send",

@@ -20,6 +20,7 @@ from tests.security.rows import ALLAUTH, ASKED, ELSEWHERE, OPEN, ROWS, TOPICS
 
 pytestmark = pytest.mark.django_db
 REFUSALS = (401, 403, 404, 405)
+BEARER = ("api/", "metrics")
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def may_do(verb: str, route: str, asking: Asking) -> bool:
     """The API knows bearers, the screen sessions; neither knows the other, nor another project."""
     if asking.is_foreign:
         return False
-    if route.startswith("api/"):
+    if route.startswith(BEARER):
         return asking.scope is not None and verb in BY_SCOPE[asking.scope]
     return asking.role is not None and verb in BY_ROLE[asking.role]
 
