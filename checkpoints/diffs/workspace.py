@@ -116,7 +116,8 @@ def _is_directory(entry: Entry | None) -> bool:
 def _below(entry: Entry | None, nodes: Nodes) -> dict[bytes, Entry]:
     if entry is None:
         return {}
-    entries = entries_in(entry.body) if entry.kind == IN_PLACE else entries_of(nodes[entry.name])
+    in_place = entry.kind == IN_PLACE  # what is the same on both sides is never opened
+    entries = entries_in(entry.body, deep=False) if in_place else entries_of(nodes[entry.name], deep=False)
     return {inner.filename: inner for inner in entries}
 
 

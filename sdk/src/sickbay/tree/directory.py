@@ -47,20 +47,23 @@ def _entry_bytes(entry: Entry) -> bytes:
     return head + varint(len(entry.body)) + entry.body
 
 
-def entries_of(plain: bytes) -> list[Entry]:
+def entries_of(plain: bytes, *, deep: bool = True) -> list[Entry]:
     """The entries of a D node."""
     if plain[:2] != DIRECTORY:
         raise BadNode(f"a node of type {plain[:2]!r} is no directory")
-    return entries_in(plain[2:])
+    return entries_in(plain[2:], deep=deep)
 
 
-def entries_in(body: bytes, depth: int = 0) -> list[Entry]:
-    """The entries of a directory's body; those of directories in place are checked, too."""
+def entries_in(body: bytes, depth: int = 0, *, deep: bool = True) -> list[Entry]:
+    """The entries of a directory's body; those of directories in place are checked, too.
+
+    `deep=False` leaves those for whoever opens them: of a tree that was checked when it came.
+    """
     if depth > DEEPEST:
         raise BadNode(f"directories stand more than {DEEPEST} deep in each other")
     reader, entries, before = Reader(body), [], b""
     while reader:
-        entry = _entry(reader, depth)
+        entry = _entry(reader, depth, deep)
         if entry.filename <= before:
             raise BadNode("names in a directory are out of order, or one stands twice")
         before = entry.filename
@@ -68,7 +71,7 @@ def entries_in(body: bytes, depth: int = 0) -> list[Entry]:
     return entries
 
 
-def _entry(reader: Reader, depth: int) -> Entry:
+def _entry(reader: Reader, depth: int, deep: bool) -> Entry:
     filename = reader.take(reader.number())
     if not _NAME.fullmatch(filename) or filename in (b".", b".."):
         raise BadNode(f"{filename[:60]!r} cannot be a file's name")
@@ -85,5 +88,6 @@ def _entry(reader: Reader, depth: int) -> Entry:
     if kind == IN_PLACE:
         if len(body) > SMALL:
             raise BadNode("a directory of more than 1 KiB stands in its parent")
-        entries_in(body, depth + 1)
+        if deep:
+            entries_in(body, depth + 1)
     return Entry(filename, kind, body=body)
