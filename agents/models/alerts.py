@@ -19,6 +19,12 @@ class AlertTarget(models.Model):
     class Kind(models.TextChoices):
         EMAIL = "email"
         WEBHOOK = "webhook"
+        SLACK = "slack"
+        PAGERDUTY = "pagerduty"
+        NTFY = "ntfy"
+        TEAMS = "teams"
+        DISCORD = "discord"
+        TELEGRAM = "telegram"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alert_targets")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -60,6 +66,7 @@ class Outbox(models.Model):
         ASSIGNED = "assigned"
         JOINED = "joined"
         CLOSED = "closed"
+        RESOLVED = "resolved"
         TEST = "test"
 
     target = models.ForeignKey(AlertTarget, on_delete=models.CASCADE, related_name="outbox")

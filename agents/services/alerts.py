@@ -16,9 +16,14 @@ from urllib.parse import urlsplit
 from django.db.models import Max, Prefetch, Q, QuerySet
 
 from agents.models import Agent, AlertTarget, Attempt, Escalation, Incident, Outbox
-from agents.services import escalating, outbox
+from agents.services import channels, escalating, outbox
 
-WHAT: dict[str, str] = {AlertTarget.Kind.EMAIL: "e-mail", AlertTarget.Kind.WEBHOOK: "webhook"}
+WHAT: dict[str, str] = {
+    AlertTarget.Kind.EMAIL: "e-mail",
+    AlertTarget.Kind.WEBHOOK: "webhook",
+    **{kind: one.title for kind, one in channels.CHANNELS.items()},
+}
+RESOLVING = [kind for kind, one in channels.CHANNELS.items() if one.resolves]
 AGAIN: dict[str, str] = {
     Outbox.About.AGAIN: ", again,",
     Outbox.About.UNSEEN: ", again,",
@@ -82,9 +87,23 @@ def closed(incident: Incident, now: dt.datetime) -> int:
     return _put(incident, Outbox.About.CLOSED, f"{incident.pk}-closed", now)
 
 
+def resolved(incident: Incident, now: dt.datetime) -> int:
+    """It was decided: channels that keep an alert open until they hear so are told; nobody else is."""
+    told = AlertTarget.objects.filter(outbox__incident=incident, enabled=True, kind__in=RESOLVING).distinct()
+    rows = [
+        outbox.put(
+            target=target, about=Outbox.About.RESOLVED, incident=incident, now=now,
+            key=f"{incident.pk}-resolved-{incident.decisions.count()}-{target.pk}",
+        )
+        for target in told
+    ]  # fmt: skip
+    return sum(row is not None for row in rows)
+
+
 def told(incident: Incident) -> Told:
     """For each target what it was handed and when, or why not; `nobody` only while no message arrived."""
-    rows = Outbox.objects.filter(incident=incident).exclude(about=Outbox.About.CLOSED)
+    over = (Outbox.About.CLOSED, Outbox.About.RESOLVED)
+    rows = Outbox.objects.filter(incident=incident).exclude(about__in=over)
     rows = rows.select_related("target").defer("target__secret").order_by("target_id", "pk")
     found = list(rows.prefetch_related(Prefetch("tries", Attempt.objects.order_by("pk"))))
     kinds = Counter(kind for kind, _ in {(row.target.kind, row.target_id) for row in found})

@@ -9,10 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import unicodedata
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from agents.models import Agent, Cause, Incident, IncidentState, Outbox, PauseState
+from agents.services.channels import Message
 
 CAUSES: dict[str, str] = {
     Cause.BUDGET: "its failure budget is spent",
@@ -39,6 +41,7 @@ NEXT: dict[str, str] = {
     Outbox.About.ASSIGNED: "It was given to you. Next: open it, read what broke, decide.",
     Outbox.About.JOINED: "Next: open it, one decision is about all of them.",
     Outbox.About.CLOSED: "It closed by itself; nothing is asked of you.",
+    Outbox.About.RESOLVED: "It was decided; nothing is asked of you.",
 }
 
 
@@ -71,9 +74,18 @@ def body(row: Outbox) -> str:
     )
 
 
+def message(row: Outbox) -> Message:
+    """The same for a channel of another service."""
+    if row.incident is None:
+        return Message(subject(row), body(row), settings.SITE_URL, f"sickbay-test-{row.pk}")
+    over = row.about in (Outbox.About.CLOSED, Outbox.About.RESOLVED) or is_over(row)
+    thread = f"sickbay-{urlsplit(settings.SITE_URL).netloc}-{row.incident.pk}"
+    return Message(subject(row), body(row), link(row.incident), thread, over)
+
+
 def is_over(row: Outbox) -> bool:
     """It was decided before this could be sent: whoever reads it late is not asked for anything."""
-    if row.incident is None or row.about == Outbox.About.CLOSED:
+    if row.incident is None or row.about in (Outbox.About.CLOSED, Outbox.About.RESOLVED):
         return False
     over = (IncidentState.APPLIED, IncidentState.CLOSED)
     decided = over if row.about == Outbox.About.AGAIN else (*over, IncidentState.DECIDED)
@@ -112,7 +124,7 @@ def headline(row: Outbox) -> str:
     verb = VERBS.get(Cause(incident.cause), "is paused")
     if row.about == Outbox.About.CLOSED:
         verb = "is answered" if incident.cause == Cause.EFFECT else "is back"
-    elif is_over(row):
+    elif row.about == Outbox.About.RESOLVED or is_over(row):
         verb = "needed a decision, and has it"
     who, *more = held(incident)
     if row.about == Outbox.About.JOINED and more:

@@ -30,7 +30,7 @@ from agents.models import (
     PauseState,
     Status,
 )
-from agents.services import audit, commands, incidents, pauses, settling
+from agents.services import alerts, audit, commands, incidents, pauses, settling
 from agents.services.snapshots import text
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
@@ -318,7 +318,8 @@ def _after(incident: Incident, concerned: list[Agent], said: Said) -> None:
     """The incident moves on once no pause waits; a stop of the dead may have settled it already."""
     if not Pause.objects.filter(incident=incident, state__in=WAITING).exists():
         undecided = Incident.objects.filter(pk=incident.pk, state__in=incidents.UNDECIDED)
-        undecided.update(state=IncidentState.DECIDED, decided_at=said.now)
+        if undecided.update(state=IncidentState.DECIDED, decided_at=said.now):
+            alerts.resolved(incident, said.now)
     incidents.settle(incident.pk, said.now)
     _tell(incident, concerned, said)
 

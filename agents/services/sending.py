@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from agents.announce import announce, changed_agent
 from agents.models import AlertTarget, Attempt, Outbox
-from agents.services import cards, outbox, targets, webhooks
+from agents.services import cards, channels, outbox, targets, webhooks
 from agents.services.snapshots import text
 
 CLAIM = dt.timedelta(seconds=60)
@@ -69,8 +69,10 @@ def send(attempt: Attempt, clock: Clock) -> bool:
     try:
         if row.target.kind == AlertTarget.Kind.EMAIL:
             _mail(row)
-        else:
+        elif row.target.kind == AlertTarget.Kind.WEBHOOK:
             _call(row, clock())
+        else:
+            _channel(row)
     except webhooks.NotSent as error:
         _failed(attempt, row, str(error), clock())
         return False
@@ -102,6 +104,16 @@ def _call(row: Outbox, now: dt.datetime) -> None:
         raise webhooks.NotSent("its secret cannot be read: change the address or add it again")
     body = json.dumps(cards.payload(row, now), separators=(",", ":")).encode()
     webhooks.deliver(webhooks.Call(row.target.address, f"msg_{row.pk}", int(now.timestamp()), body, secret))
+
+
+def _channel(row: Outbox) -> None:
+    kept = targets.decrypt(row.target)
+    if kept is None:
+        raise webhooks.NotSent("what it needs cannot be read: change it, and fill in all of it")
+    asked = channels.request(row.target.kind, kept, cards.message(row))
+    if asked is not None:
+        body = json.dumps(asked.body, separators=(",", ":")).encode()
+        webhooks.post(asked.url, body, dict(asked.headers))
 
 
 @transaction.atomic

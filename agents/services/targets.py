@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -23,7 +25,7 @@ from django.db import transaction
 from agents.access import Actor
 from agents.announce import announce
 from agents.models import AlertTarget, Outbox
-from agents.services import audit, outbox, webhooks
+from agents.services import audit, channels, outbox, webhooks
 from agents.services.snapshots import text
 
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
@@ -39,6 +41,41 @@ class Kept:
 
     target: AlertTarget
     secret: str | None
+
+
+@transaction.atomic
+def add_channel(
+    *, actor: Actor, kind: str, label: str, said: Mapping[str, str], now: dt.datetime, pk: int | None = None
+) -> AlertTarget | None:
+    """A channel of another service, with everything that it asks for; None when `pk` is not there.
+
+    With `pk` it is kept anew: what was there before is gone.
+    """
+    kept = _read(kind, said)
+    outline = channels.CHANNELS[kind].outline(kept)
+    if pk is None:
+        target = AlertTarget(project_id=actor.project_id, kind=kind, created_at=now)
+    else:
+        mine = AlertTarget.objects.select_for_update().filter(pk=pk, project_id=actor.project_id, kind=kind)
+        found = mine.first()
+        if found is None:
+            return None
+        target = found
+    target.label = text(label.strip(), 100) or channels.CHANNELS[kind].title
+    target.address, target.secret = outline, encrypt(json.dumps(kept))
+    target.save()
+    _written_down(actor, "add target" if pk is None else "change target", target, now)
+    return target
+
+
+def _read(kind: str, said: Mapping[str, str]) -> dict[str, str]:
+    try:
+        kept = channels.read(kind, said)
+    except channels.Wrong as wrong:
+        raise Refused(str(wrong)) from wrong
+    for address in (kept[field.name] for field in channels.CHANNELS[kind].fields if field.hosts):
+        _not_ours(AlertTarget.Kind.WEBHOOK, address)
+    return kept
 
 
 @transaction.atomic
@@ -77,6 +114,18 @@ def change(
     target.save(update_fields=["label", "address", "secret", "enabled"])
     _written_down(actor, "change target", target, now)
     return Kept(target, secret)
+
+
+@transaction.atomic
+def turn(*, actor: Actor, pk: int, on: bool, now: dt.datetime) -> bool:
+    """On or off; all else stays. False when it is not there."""
+    target = AlertTarget.objects.filter(pk=pk, project_id=actor.project_id).first()
+    if target is None:
+        return False
+    if AlertTarget.objects.filter(pk=pk, enabled=not on).update(enabled=on):
+        target.enabled = on
+        _written_down(actor, "change target", target, now)
+    return True
 
 
 @transaction.atomic

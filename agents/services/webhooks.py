@@ -92,6 +92,11 @@ def ping(url: str, *, resolve: Resolve = resolved) -> int:
     return _asked("GET", url, {"User-Agent": "Sickbay-Alive"}, b"", resolve)
 
 
+def post(url: str, body: bytes, headers: dict[str, str], *, resolve: Resolve = resolved) -> int:
+    """Hand something over that is not signed, in the words of the service that takes it."""
+    return _asked("POST", url, headers, body, resolve)
+
+
 def _asked(method: str, url: str, headers: dict[str, str], body: bytes, resolve: Resolve) -> int:
     parts = urlsplit(url)
     host = parts.hostname or ""

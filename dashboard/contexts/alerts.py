@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ from agents import access
 from agents.access import Actor
 from agents.models import AlertTarget, Attempt, Outbox, Project
 from agents.queries import targets
+from agents.services import channels
+from agents.services.channels import Channel, Field
 from agents.services.targets import Kept
 
 NO_MAIL = (
@@ -26,6 +28,7 @@ ABOUT = {
     Outbox.About.ASSIGNED: "Assigned",
     Outbox.About.JOINED: "More agents",
     Outbox.About.CLOSED: "Closed",
+    Outbox.About.RESOLVED: "Decided",
     Outbox.About.TEST: "Test",
 }
 
@@ -51,6 +54,18 @@ KINDS = {
         type="url",
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelForm:
+    """The form of a channel of another service; what was typed into a refused one is asked for again."""
+
+    kind: str
+    title: str
+    icon: str
+    fields: list[tuple[str, Field]]  # the id in the page
+    label: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,8 @@ class Target:
     test: Receipt | None
     lacks: str
     failed: Attempt | None
+    service: str = ""
+    fields: list[tuple[str, Field]] = field(default_factory=list)
 
 
 def page(
@@ -112,6 +129,7 @@ def page(
     return {
         "kept": kept,
         "typed": typed,
+        "channels": [_channel_form(one, typed) for one in channels.CHANNELS.values()],
         "forms": [_form(kind, typed if typed and typed.form == kind else None) for kind in KINDS],
         **listed(project, actor, now),
     }
@@ -156,6 +174,13 @@ def _state(row: Outbox, last: Attempt | None) -> tuple[str, str, str]:
     )
 
 
+def _channel_form(one: Channel, typed: Typed | None) -> ChannelForm:
+    mine = typed if typed is not None and typed.form == one.kind else None
+    fields = [(f"{one.kind}-{field.name}", field) for field in one.fields]
+    label, error = (mine.label, mine.error) if mine else ("", "")
+    return ChannelForm(one.kind, one.title, one.icon, fields, label, error)
+
+
 def _form(kind: AlertTarget.Kind, typed: Typed | None) -> Form:
     label, address, error = (typed.label, typed.address, typed.error) if typed else ("", "", "")
     return Form(kind, KINDS[kind], label, address, error)
@@ -163,8 +188,13 @@ def _form(kind: AlertTarget.Kind, typed: Typed | None) -> Form:
 
 def _target(target: AlertTarget, test: Outbox | None, may_change: bool, failed: Attempt | None) -> Target:
     address = target.address if may_change else _outline(target)
-    icon = KINDS[AlertTarget.Kind(target.kind)].icon
-    return Target(target, icon, address, receipt(test) if test else None, _lacks(target), failed)
+    channel = channels.CHANNELS.get(target.kind)
+    icon = channel.icon if channel else KINDS[AlertTarget.Kind(target.kind)].icon
+    fields = [(f"{field.name}-{target.pk}", field) for field in channel.fields] if channel else []
+    tested = receipt(test) if test else None
+    return Target(
+        target, icon, address, tested, _lacks(target), failed, channel.title if channel else "", fields
+    )
 
 
 def _lacks(target: AlertTarget) -> str:
@@ -175,6 +205,8 @@ def _lacks(target: AlertTarget) -> str:
 
 def _outline(target: AlertTarget) -> str:
     """Enough to know it again: the path of a webhook is often a secret itself."""
+    if target.kind in channels.CHANNELS:
+        return target.address
     if target.kind == AlertTarget.Kind.WEBHOOK:
         return f"{urlsplit(target.address).hostname or ''}/…"
     name, _, host = target.address.partition("@")

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from agents.models import AlertTarget
-from agents.services import targets
+from agents.services import channels, targets
 from dashboard import fragments
 from dashboard.contexts import alerts as context
 from dashboard.contexts.asked import words
@@ -35,6 +35,8 @@ def now(request: ProjectRequest) -> HttpResponse:
 @member("targets")
 def add(request: ProjectRequest, kind: str) -> HttpResponse:
     """A webhook's new secret is in the answer, and nowhere else."""
+    if kind in channels.CHANNELS:
+        return _keep_channel(request, kind, None)
     if kind not in AlertTarget.Kind.values:
         raise Http404
     label, address = _typed(request)
@@ -54,6 +56,8 @@ def change(request: ProjectRequest, pk: int) -> HttpResponse:
     """Another label or address; a webhook's new address gets a new secret, shown in the answer."""
     label, address = _typed(request)
     target = get_object_or_404(AlertTarget, project=request.project, pk=pk)
+    if target.kind in channels.CHANNELS:
+        return _keep_channel(request, target.kind, pk)
     try:
         kept = targets.change(
             actor=request.actor, pk=pk, label=label, address=address, enabled=target.enabled, now=request.now
@@ -69,11 +73,9 @@ def change(request: ProjectRequest, pk: int) -> HttpResponse:
 @member("targets")
 def turn(request: ProjectRequest, pk: int) -> HttpResponse:
     """On or off; the form says which, so that two clicks agree."""
-    target = get_object_or_404(AlertTarget, project=request.project, pk=pk)
-    targets.change(
-        actor=request.actor, pk=pk, label=target.label, address=target.address,
-        enabled=request.POST.get("to") == "on", now=request.now,
-    )  # fmt: skip
+    on = request.POST.get("to") == "on"
+    if not targets.turn(actor=request.actor, pk=pk, on=on, now=request.now):
+        raise Http404
     return redirect("alerts", request.project.name)
 
 
@@ -95,6 +97,23 @@ def test(request: ProjectRequest, pk: int) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return _region(request)
     return redirect("alerts", request.project.name)
+
+
+def _keep_channel(request: ProjectRequest, kind: str, pk: int | None) -> HttpResponse:
+    """All that the service asks for, typed anew: nothing that was kept is shown back."""
+    label = words(request.POST.get("label", ""), 200).strip()
+    said = {
+        field.name: words(request.POST.get(field.name, ""), 2_000) for field in channels.CHANNELS[kind].fields
+    }
+    try:
+        kept = targets.add_channel(
+            actor=request.actor, kind=kind, label=label, said=said, now=request.now, pk=pk
+        )
+    except targets.Refused as refused:
+        return _refused(request, kind if pk is None else str(pk), str(refused))
+    if kept is None:
+        raise Http404
+    return _shown(request, targets.Kept(kept, None))
 
 
 def _region(request: ProjectRequest) -> HttpResponse:
