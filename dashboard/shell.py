@@ -24,9 +24,9 @@ PAGES = (
     ("incidents", "Incidents", "g i"),
     ("alerts", "Alerts", ""),
     ("audit", "Audit", ""),
-    ("tokens", "Tokens", ""),
+    ("tokens", "Access", ""),
 )
-PARTS = {"alerts": ("on_call",)}  # pages that stand under another page's word
+PARTS = {"alerts": ("on_call",), "tokens": ("people",)}  # pages that stand under another page's word
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from agents.models import (
     EscalationPolicy,
     Incident,
     Instance,
+    Membership,
     Override,
     Project,
     Role,
@@ -119,6 +120,7 @@ class Ground:
             Token.objects.filter(project=project, revoked_at=None).count(),
             [kind.objects.filter(project=project).count() for kind in (Team, Schedule, EscalationPolicy)],
             Override.objects.filter(schedule__project=project).count(),
+            list(Membership.objects.filter(project=project).values_list("role", flat=True).order_by("pk")),
         )
 
 
@@ -154,6 +156,7 @@ def made(project: Project, alice: User) -> Ground:
             "watches": str(watch.pk),
             "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
             "policies": str(policy.pk),
+            "people": str(Membership.objects.get(project=project, user=alice).pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},
     )  # fmt: skip
