@@ -26,7 +26,12 @@ PAGES = (
     ("audit", "Audit", ""),
     ("tokens", "Access", ""),
 )
-PARTS = {"alerts": ("on_call",), "tokens": ("people",)}  # pages that stand under another page's word
+# Pages that stand under the word of another one.
+PARTS = {"incidents": ("shift",), "alerts": ("on_call",), "tokens": ("people",)}
+    "incidents": ("shift",),
+    "alerts": ("on_call",),
+    "tokens": ("people",),
+}  # pages that stand under another page's word
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ ROWS = {
     "p/<slug:project>/incidents/<int:pk>/stop/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/withdraw/": "POST decide",
     "p/<slug:project>/incidents/<int:pk>/start/": "POST decide",
+    "p/<slug:project>/shift/": "GET view",
     "p/<slug:project>/audit/": "GET view",
     "p/<slug:project>/audit.csv": "GET view",
     "p/<slug:project>/audit.jsonl": "GET view",
