@@ -28,10 +28,6 @@ PAGES = (
 )
 # Pages that stand under the word of another one.
 PARTS = {"incidents": ("shift",), "alerts": ("on_call",), "tokens": ("people",)}
-    "incidents": ("shift",),
-    "alerts": ("on_call",),
-    "tokens": ("people",),
-}  # pages that stand under another page's word
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,7 @@ def since(project_id: int, start: dt.datetime, now: dt.datetime) -> Shift:
         opened_in_all=opened.count(),
         waiting=waiting,
         snoozed=[one for one in waiting if one.snoozed_until is not None],
-        notes=list(
-            Note.objects.filter(incident__project_id=project_id, at__gte=start).order_by("at")[:LISTED]
-        ),
+        notes=list(notes[:LISTED]),
         done=totals["ok"] or 0,
         failed=totals["failed"] or 0,
         recovered=[(row["agent__name"], row["count"]) for row in recovered[:LISTED]],
