@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from agents import announce, rota
@@ -41,6 +41,13 @@ PLAIN: list[dict[str, Any]] = [{"tell": [EVERYONE], "wait_s": 900}]
 PLAIN_REPEATS, PLAIN_SEEN_FOR_S = 3, 1800
 UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 MAY_WAIT = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
+MOVED = """
+UPDATE agents_escalation e
+SET state = n.state, step = n.step, round = n.round, told = n.told, due_at = n.due_at
+FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::int[], %s::int[], %s::timestamptz[])
+     n(id, state, step, round, told, due_at)
+WHERE e.id = n.id
+"""
 LIVE = (Escalation.State.RUNNING, Escalation.State.HELD)
 
 
@@ -151,12 +158,21 @@ def _fire(rows: Sequence[Escalation], now: dt.datetime) -> int:
     made = Outbox.objects.bulk_create(messages, ignore_conflicts=True)
     for row in rows:
         _advance(row, now)
-    Escalation.objects.bulk_update(rows, ["state", "step", "round", "told", "due_at"])
+    _moved(rows)
     for row in rows:
         announce.announce(f"incident-{row.incident_id}", row.incident.version)
     if made:
         transaction.on_commit(functools.partial(outbox.wake), robust=True)
     return len(made)
+
+
+def _moved(rows: Sequence[Escalation]) -> None:
+    """In one statement; Django's own takes a millisecond of CPU for each row."""
+    columns = zip(
+        *((row.pk, str(row.state), row.step, row.round, row.told, row.due_at) for row in rows), strict=True
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(MOVED, [list(column) for column in columns])
 
 
 def _asked(row: Escalation) -> list[duty.Asked]:
