@@ -14,7 +14,10 @@ from agents.models.people import Project, User
 
 
 class AlertTarget(models.Model):
-    """A channel of the project, or with `person` one of somebody's own ways to be reached, best first."""
+    """A channel of the project, or with `person` one of somebody's own ways to be reached, best first.
+
+    `changes`: a webhook that others build on hears of everything that becomes of an incident.
+    """
 
     class Kind(models.TextChoices):
         EMAIL = "email"
@@ -32,6 +35,7 @@ class AlertTarget(models.Model):
     address = models.CharField(max_length=500)
     secret = models.BinaryField(null=True)
     enabled = models.BooleanField(default=True)
+    changes = models.BooleanField(default=False, db_default=False)
     person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="ways")
     position = models.PositiveSmallIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(default=timezone.now)
@@ -67,6 +71,7 @@ class Outbox(models.Model):
         JOINED = "joined"
         CLOSED = "closed"
         RESOLVED = "resolved"
+        CHANGED = "changed"
         TEST = "test"
 
     target = models.ForeignKey(AlertTarget, on_delete=models.CASCADE, related_name="outbox")

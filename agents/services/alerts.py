@@ -100,9 +100,24 @@ def resolved(incident: Incident, now: dt.datetime) -> int:
     return sum(row is not None for row in rows)
 
 
+def changed(incident: Incident, what: str, moment: str, now: dt.datetime) -> int:
+    """What became of it, for webhooks that asked for everything; `moment` makes it one message."""
+    listening = AlertTarget.objects.filter(
+        project_id=incident.project_id, enabled=True, changes=True, kind=AlertTarget.Kind.WEBHOOK
+    )
+    rows = [
+        outbox.put(
+            target=target, about=Outbox.About.CHANGED, incident=incident, now=now, why=what[:200],
+            key=f"{incident.pk}-{what}-{moment}-{target.pk}"[:100],
+        )
+        for target in listening
+    ]  # fmt: skip
+    return sum(row is not None for row in rows)
+
+
 def told(incident: Incident) -> Told:
     """For each target what it was handed and when, or why not; `nobody` only while no message arrived."""
-    over = (Outbox.About.CLOSED, Outbox.About.RESOLVED)
+    over = (Outbox.About.CLOSED, Outbox.About.RESOLVED, Outbox.About.CHANGED)
     rows = Outbox.objects.filter(incident=incident).exclude(about__in=over)
     rows = rows.select_related("target").defer("target__secret").order_by("target_id", "pk")
     found = list(rows.prefetch_related(Prefetch("tries", Attempt.objects.order_by("pk"))))
@@ -160,7 +175,8 @@ def _put(
 
 def _told_of(incident: Incident) -> QuerySet[AlertTarget]:
     """Whoever was told of it, or is about to be; where no policy says whom, every channel as well."""
-    reached = Q(outbox__incident=incident)
+    pages = Outbox.objects.filter(incident=incident).exclude(about=Outbox.About.CHANGED)
+    reached = Q(pk__in=pages.values("target"))
     if not Escalation.objects.filter(incident=incident).exclude(policy="").exists():
         reached |= Q(person=None)
     found = AlertTarget.objects.filter(project_id=incident.project_id, enabled=True)

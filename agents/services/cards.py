@@ -42,7 +42,10 @@ NEXT: dict[str, str] = {
     Outbox.About.JOINED: "Next: open it, one decision is about all of them.",
     Outbox.About.CLOSED: "It closed by itself; nothing is asked of you.",
     Outbox.About.RESOLVED: "It was decided; nothing is asked of you.",
+    Outbox.About.CHANGED: "It changed; nothing is asked of you.",
 }
+
+SAYS_SO_ITSELF = (Outbox.About.CLOSED, Outbox.About.RESOLVED, Outbox.About.CHANGED)
 
 
 def subject(row: Outbox) -> str:
@@ -66,7 +69,7 @@ def body(row: Outbox) -> str:
             f"For: {plain(agent.about, 200)}" if agent.about else "",
             f"Whose: {plain(agent.owner, 100)}" if agent.owner else "",
             f"While it waits: {plain(agent.while_paused, 200)}" if agent.while_paused else "",
-            f"Told: {plain(row.why, 200)}." if row.why else "",
+            f"Told: {plain(row.why, 200)}." if row.why and row.about != Outbox.About.CHANGED else "",
             _next(row),
             link(incident),
         )
@@ -85,7 +88,7 @@ def message(row: Outbox) -> Message:
 
 def is_over(row: Outbox) -> bool:
     """It was decided before this could be sent: whoever reads it late is not asked for anything."""
-    if row.incident is None or row.about in (Outbox.About.CLOSED, Outbox.About.RESOLVED):
+    if row.incident is None or row.about in SAYS_SO_ITSELF:
         return False
     over = (IncidentState.APPLIED, IncidentState.CLOSED)
     decided = over if row.about == Outbox.About.AGAIN else (*over, IncidentState.DECIDED)
@@ -103,6 +106,8 @@ def payload(row: Outbox, now: dt.datetime) -> dict[str, Any]:
     """The same as data, after Standard Webhooks: type, timestamp, data."""
     said: dict[str, Any] = {"summary": headline(row), "text": body(row), "project": row.target.project.name}
     kind = "test" if row.incident is None else f"incident.{row.about}"
+    if row.about == Outbox.About.CHANGED:
+        said["change"] = row.why
     if row.incident is not None:
         incident = row.incident
         said |= {
@@ -121,6 +126,8 @@ def headline(row: Outbox) -> str:
     if row.incident is None:
         return "This is a test"
     incident = row.incident
+    if row.about == Outbox.About.CHANGED:
+        return plain(f"Incident {incident.pk} of {incident.agent.name} is {row.why}", 300)
     verb = VERBS.get(Cause(incident.cause), "is paused")
     if row.about == Outbox.About.CLOSED:
         verb = "is answered" if incident.cause == Cause.EFFECT else "is back"

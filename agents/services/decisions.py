@@ -335,6 +335,8 @@ def _tell(incident: Incident, concerned: list[Agent], said: Said) -> None:
         done = "withdrawn" if said.verb == "withdraw" else "decided"
         pauses.note(agents[pk], None, Kind.DECISION, said.verb, done, title, incident.pk, body, said.now)
     announce.changed_agents(agents, incident.project_id)
+    what = {"withdraw": "withdrawn"}.get(said.verb, f"decided: {said.verb}")
+    alerts.changed(incident, what, str(said.now.timestamp()), said.now)
     names = sorted(agent.name for agent in agents.values())
     audit.record(
         project_id=incident.project_id,

@@ -13,11 +13,12 @@ from django.db import transaction
 from agents import announce
 from agents.access import Actor, role_of
 from agents.models import AlertTarget, Incident, IncidentState, Note, Outbox, User
-from agents.services import audit, escalating, outbox, own_ways
+from agents.services import alerts, audit, escalating, outbox, own_ways
 from agents.services.incidents import UNDECIDED
 from agents.services.snapshots import text
 
 AT_MOST = dt.timedelta(days=7)
+SAID = {"un-acknowledge": "open again", "assign": "assigned"}
 Had = Literal["done", "nothing_to_do", "not_found"]
 
 
@@ -108,6 +109,7 @@ def _locked(actor: Actor, incident_id: int) -> Incident | None:
 def _said(
     actor: Actor, incident: Incident, verb: str, reason: str, saw: dict[str, str], now: dt.datetime
 ) -> None:
+    alerts.changed(incident, SAID.get(verb, verb), str(now.timestamp()), now)
     announce.announce(f"incident-{incident.pk}", incident.version)
     announce.changed_agent(incident.agent_id, incident.project_id)
     audit.record(

@@ -111,6 +111,7 @@ def acknowledge(*, actor: Actor, incident_id: int, now: dt.datetime) -> Acknowle
     if not moved:
         return Acknowledged("already", incident)
     escalating.hold(incident, None, now)
+    alerts.changed(incident, "acknowledged", str(now.timestamp()), now)
     announce.announce(f"incident-{incident_id}", incident.version)
     announce.changed_agent(incident.agent_id, incident.project_id)
     audit.record(
@@ -155,6 +156,7 @@ def close_applied(now: dt.datetime, *, incident_id: int | None = None) -> int:
         rows = Incident.objects.filter(pk=incident.pk, state=IncidentState.APPLIED)
         if rows.update(state=IncidentState.CLOSED, closed_at=now):
             closed += 1
+            alerts.changed(incident, "closed", "", now)
             announce.announce(f"incident-{incident.pk}", incident.version)
     return closed
 
@@ -192,6 +194,7 @@ def close_by_itself(incident: Incident, sentence: str, now: dt.datetime) -> bool
         now=now,
     )
     alerts.closed(incident, now)
+    alerts.changed(incident, "closed", "", now)
     announce.changed_agent(incident.agent_id, incident.project_id)
     return True
 

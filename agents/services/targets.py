@@ -97,7 +97,14 @@ def add(*, actor: Actor, kind: str, label: str, address: str, now: dt.datetime) 
 
 @transaction.atomic
 def change(
-    *, actor: Actor, pk: int, label: str, address: str, enabled: bool, now: dt.datetime
+    *,
+    actor: Actor,
+    pk: int,
+    label: str,
+    address: str,
+    enabled: bool,
+    now: dt.datetime,
+    changes: bool | None = None,
 ) -> Kept | None:
     """None when it is not there, or another project's."""
     target = AlertTarget.objects.select_for_update().filter(pk=pk, project_id=actor.project_id).first()
@@ -111,7 +118,9 @@ def change(
             secret = new_secret()
             target.secret = encrypt(secret)
     target.label, target.enabled = text(label.strip(), 100) or address[:100], enabled
-    target.save(update_fields=["label", "address", "secret", "enabled"])
+    if changes is not None and target.kind == AlertTarget.Kind.WEBHOOK:
+        target.changes = changes
+    target.save(update_fields=["label", "address", "secret", "enabled", "changes"])
     _written_down(actor, "change target", target, now)
     return Kept(target, secret)
 

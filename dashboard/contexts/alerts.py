@@ -29,6 +29,7 @@ ABOUT = {
     Outbox.About.JOINED: "More agents",
     Outbox.About.CLOSED: "Closed",
     Outbox.About.RESOLVED: "Decided",
+    Outbox.About.CHANGED: "Changed",
     Outbox.About.TEST: "Test",
 }
 

@@ -60,8 +60,9 @@ def change(request: ProjectRequest, pk: int) -> HttpResponse:
         return _keep_channel(request, target.kind, pk)
     try:
         kept = targets.change(
-            actor=request.actor, pk=pk, label=label, address=address, enabled=target.enabled, now=request.now
-        )
+            actor=request.actor, pk=pk, label=label, address=address, enabled=target.enabled,
+            now=request.now, changes="changes" in request.POST,
+        )  # fmt: skip
     except targets.Refused as refused:
         return _refused(request, str(pk), str(refused))
     if kept is None:
