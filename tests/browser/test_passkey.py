@@ -50,5 +50,5 @@ def test_a_passkey_is_added_and_opens_the_door(page: Page, daphne: Daphne, proje
     assert Authenticator.objects.filter(type="webauthn").count() == 1
     page.context.clear_cookies()
     page.goto(f"{here}/accounts/login/?next=/p/main/")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey instead").click()
     expect(page).to_have_url(f"{here}/p/main/")

@@ -157,7 +157,9 @@ def test_bad_ones_need_the_tick_and_damaged_ones_are_never_gone_to(
     desk.applies(row)
     assert Checkpoint.objects.get(pk=target.pk).standing == "unproven"
     assert queries.newest_usable(row.instance) == target
-    Checkpoint.objects.filter(pk=target.pk).update(standing="bad", judged_by="verify", reason="node x")
+    Checkpoint.objects.filter(pk=target.pk).update(
+        standing="bad", judged_by="verify", reason="damaged: node x"
+    )
     with pytest.raises(aiming.Refused, match="damaged"):
         order(alice, project, target, even_bad=True)
     assert Rollback.objects.count() == 1
