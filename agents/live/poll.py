@@ -2,12 +2,14 @@
 
 After a look, the way through Django's middlewares would cost more than everything else. A poll answers as
 soon as there is something, else 204: it listens to the hub, then reads the rows, gives the connection back,
-and only then waits. (api/receipts.waiting answers the same without a server of ours.)
+and only then waits, looking at its token every few seconds. (api/receipts.waiting answers the same without a
+server of ours.)
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -24,6 +26,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 LONGEST_WAIT_S = 25
+LOOK_AGAIN_S = 3.0
 AWAY = admission.Refusal(503, "away", "The database does not answer.", "Ask again later; nothing is lost.")
 HEADERS = [
     (b"content-type", b"application/json"),
@@ -42,7 +45,7 @@ async def commands_poll(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, refusal.status, refusal.body)
         return
     gone = asyncio.ensure_future(_gone(receive))
-    found = asyncio.ensure_future(_waited_for(caller) if polls else _now(caller))
+    found = asyncio.ensure_future(_waited_for(caller, scope) if polls else _now(caller))
     try:
         await asyncio.wait({gone, found}, return_when=asyncio.FIRST_COMPLETED)
         if found.done():
@@ -55,6 +58,8 @@ async def commands_poll(scope: Scope, receive: Receive, send: Send) -> None:
 async def _answer_with(send: Send, found: asyncio.Future[dict[str, Any] | None]) -> None:
     try:
         told = found.result()
+    except admission.Refusal as refusal:
+        await answer(send, refusal.status, refusal.body)
     except epochs.NotFound:
         await answer(send, admission.NOT_FOUND.status, admission.NOT_FOUND.body)
     except DatabaseError:
@@ -67,7 +72,7 @@ async def _now(caller: door.Caller) -> dict[str, Any] | None:
     return await door.in_thread(_told, caller)
 
 
-async def _waited_for(caller: door.Caller) -> dict[str, Any] | None:
+async def _waited_for(caller: door.Caller, scope: Scope) -> dict[str, Any] | None:
     """What the process is told, as soon as there is something to tell; None when its time is over."""
     slot = hub.Slot()
     leave = hub.here().listen(f"commands-{caller.instance_id}", slot)
@@ -81,11 +86,22 @@ async def _waited_for(caller: door.Caller) -> dict[str, Any] | None:
                 if caller.epoch:
                     presence.here().heard(caller.instance_id)
                     presence.here().start()
-                await slot.wait()
+                await _woken(slot, caller, scope)
     except TimeoutError:
         return None
     finally:
         leave()
+
+
+async def _woken(slot: hub.Slot, caller: door.Caller, scope: Scope) -> None:
+    """Once there is something; admission.Refusal when the token was revoked meanwhile, within seconds."""
+    is_over = False
+    while not is_over:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await slot.wait()
+                is_over = True
+        await door.bearer(scope, caller.agent)
 
 
 def _told(caller: door.Caller) -> dict[str, Any]:

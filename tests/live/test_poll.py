@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.utils import timezone
 
-from agents.models import Project, User
+from agents.models import Project, Token, User
+from agents.services import tokens
 from tests.builders import Wire, make_project, make_token, order_pause
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,6 +35,18 @@ def test_a_command_ends_the_wait(wire: Wire, alice: User, project: Project) -> N
     order_pause(alice, project)
     poll.join(5)
     assert answers and [c["kind"] for c in answers[0].json()["commands"]] == ["pause"]
+
+
+def test_a_revoked_token_ends_the_wait(wire: Wire, project: Project) -> None:
+    """A poll is authorised while it waits, not only when it begins."""
+    answers = []
+    poll = threading.Thread(target=lambda: answers.append(wire.commands(after=0, wait=25)))
+    poll.start()
+    poll.join(0.5)
+    token = Token.objects.get(scope="agent")
+    tokens.revoke(project=project, pk=token.pk, by="alice", now=timezone.now())
+    poll.join(6)
+    assert [answer.status_code for answer in answers] == [401]
 
 
 @pytest.mark.parametrize("scope, status", [("none", 401), ("operator", 403), ("elsewhere", 404)])
