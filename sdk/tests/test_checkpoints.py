@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -271,10 +270,10 @@ def test_what_is_edited_together_is_of_one_moment(harness: Harness, tmp_path: Pa
             n += 1
             with agent.editing():
                 (work / "a").write_text(str(n))
-                time.sleep(0.003)
+                over.wait(0.003)
                 agent.memory["n"] = n
                 (work / "z").write_text(str(n))
-            time.sleep(0.002)
+            over.wait(0.002)
 
     with agent.run() as run:
         for name in ("a", "z", *(f"m{n}/{n}" for n in range(200))):
@@ -299,6 +298,28 @@ def test_a_checkpoint_within_ones_own_editing_does_not_wait(harness: Harness, tm
         agent.memory["n"] = 7
         taken = run.checkpoint()
         assert memory_of(agent, taken.id) == {"n": 7} and numbers(agent, taken.id) == {7}
+
+
+def test_two_who_take_one_while_editing_do_not_wait_for_each_other(harness: Harness, tmp_path: Path) -> None:
+    """A worker takes one within its own editing while the program takes its own: none is lost to a wait."""
+    work, over = tmp_path / "work", threading.Event()
+    agent = harness.agent(memory={"n": 0}, workspace=work)
+    inside: list[str] = []
+
+    def edit() -> None:
+        while not over.is_set():
+            with agent.editing():
+                (work / "a").write_text(str(len(inside)))
+                inside.append(run.checkpoint().id)
+
+    with agent.run() as run:
+        thread = threading.Thread(target=edit)
+        thread.start()
+        taken = [run.checkpoint().id for _ in range(20)]
+        over.set()
+        thread.join()
+    assert all(taken) and all(inside) and len(inside) > 3
+    assert not of_kind(harness, agent, "signal")
 
 
 def test_after_the_run_there_is_none(harness: Harness) -> None:

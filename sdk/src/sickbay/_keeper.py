@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +174,12 @@ class Keeper:
         from sickbay._folder import WorkspaceRefused
         from sickbay.tree.grow import TooLarge
 
-        with self._lock:
+        with ExitStack() as edits:
             try:
-                taken = self._packed(moment, sync)
+                if self.workspace is not None:  # Who edits may take one meanwhile: their lock comes first.
+                    moment.text = edits.enter_context(self.mind.with_files(moment.text, moment.since))
+                with self._lock:
+                    taken = self._packed(moment, sync, edits)
             except (PacksFull, WorkspaceRefused, TooLarge, NoMemory, OSError) as error:
                 self._refused(_said(error))
             except Exception as error:
@@ -185,22 +189,23 @@ class Keeper:
                 self._said_again()
                 self.wake()
                 return taken
-            self.facts.put_back(moment.facts)
-            self.begin_anew()
+            with self._lock:
+                self.facts.put_back(moment.facts)
+                self.begin_anew()
             return None
 
-    def _packed(self, moment: Moment, sync: bool) -> Taken:
+    def _packed(self, moment: Moment, sync: bool, edits: ExitStack) -> Taken:
         from sickbay._workspace import record_of
         from sickbay.tree.grow import grow
 
         draft = self.packs.draft()
         try:
-            text, snapshot = moment.text, None
+            snapshot = None
             if self.workspace is not None:
-                with self.mind.with_files(text, moment.since) as text:
-                    snapshot = self.workspace.snapshot(lambda found: draft.add(record_of(found)))
+                snapshot = self.workspace.snapshot(lambda found: draft.add(record_of(found)))
                 moment.moved(snapshot.moving)
-            tree = grow(text, self._tree)
+            edits.close()
+            tree = grow(moment.text, self._tree)
             for new in tree.new:
                 draft.add(self._record(new))
             id = uuid.uuid4()
