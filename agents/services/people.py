@@ -1,6 +1,8 @@
 """Who may do what in a project: a role is changed, or taken. Sockets and long polls notice within seconds.
 
-Nobody takes their own administration away, so that a project never loses its last one by a slip.
+Nobody takes their own administration away, and it is looked at again under the lock of the project's
+administrators: of two who remove each other at once one is first, and the other administers no more. Whoever
+leaves is on duty here no more.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from django.db import transaction
 
 from agents.access import Actor
 from agents.announce import announce
-from agents.models import Membership, Role
+from agents.models import Membership, Override, Role, Team, Turn
 from agents.services import audit
 
 
@@ -40,13 +42,22 @@ def remove(*, actor: Actor, pk: int, now: dt.datetime) -> bool:
         return False
     _not_oneself(actor, found)
     found.delete()
+    Turn.objects.filter(schedule__project_id=actor.project_id, user=found.user_id).delete()
+    Override.objects.filter(schedule__project_id=actor.project_id, user=found.user_id).delete()
+    found.user.teams.remove(*Team.objects.filter(project_id=actor.project_id))
     _written(actor, "remove person", found, {"former": found.role}, now)
     return True
 
 
 def _mine(actor: Actor, pk: int) -> Membership | None:
-    rows = Membership.objects.select_for_update(of=("self",)).select_related("user")
-    return rows.filter(pk=pk, project_id=actor.project_id).first()
+    """Locked, after every administrator of the project, in order."""
+    rows = Membership.objects.select_for_update(of=("self",)).filter(project_id=actor.project_id)
+    administrators = {one.user_id for one in rows.filter(role=Role.ADMIN).order_by("pk")}
+    found = rows.select_related("user").filter(pk=pk).first()
+    user = actor.user
+    if user is not None and not user.is_superuser and user.pk not in administrators:
+        raise Refused("You administer this project no more: somebody changed your role a moment ago.")
+    return found
 
 
 def _not_oneself(actor: Actor, found: Membership) -> None:
