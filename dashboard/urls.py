@@ -54,6 +54,7 @@ in_project: list[URLPattern] = [
     path("agents/<str:name>/runs/", agent.runs, name="agent_runs"),
     path("agents/<str:name>/checkpoints/", checkpoints.checkpoints, name="agent_checkpoints"),
     path("agents/<str:name>/policy/", policy.policy, name="agent_policy"),
+    path("agents/<str:name>/policy/escalation/", policy.tell_by, name="agent_escalation"),
     path("agents/<str:name>/policy/retention/", policy.keep, name="agent_retention"),
     path("agents/<str:name>/policy/tried/", policy.attempt, name="agent_retention_tried"),
     path("agents/<str:name>/pause/", agent.pause, name="agent_pause"),

@@ -1,4 +1,4 @@
-"""The policy of an agent in choices: for each age of its checkpoints, one is kept in how long a time.
+"""The policy of an agent in choices: who is told; for each age of its checkpoints, how many are kept.
 
 The choices are a ladder of fixed ages. A policy that was set otherwise than here is shown as it is, and the
 first choice that is saved replaces it.
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.models import Agent
+from agents.queries import on_call
 from checkpoints.services import retention
 from checkpoints.thinning import DAY, DEFAULT, HOUR, WEEK, Step
 from dashboard import phrasing
@@ -59,6 +60,16 @@ def shown(agent: Agent, asked: dict[str, str], now: datetime, *, error: str = ""
         "words": [] if rungs else _in_words(steps),
         "tried": tried,
         "error": error,
+        **_told_by(agent),
+    }
+
+
+def _told_by(agent: Agent) -> dict[str, Any]:
+    policies = on_call.policies(agent.project_id)
+    usual = next((one.name for one in policies if one.is_default), "every channel at once")
+    return {
+        "policies": [("", f"as the project: {usual}"), *((str(one.pk), one.name) for one in policies)],
+        "policy": str(agent.escalation_id or ""),
     }
 
 

@@ -1,4 +1,4 @@
-"""An agent's policy: the budget that its code sets, and how its checkpoints are thinned."""
+"""An agent's policy: the budget that its code sets, who is told, and how its checkpoints are thinned."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents.access import can
 from agents.models import Agent
+from agents.services import on_call
 from checkpoints.services import retention
 from dashboard.contexts import agent as around
 from dashboard.contexts import policy as context
+from dashboard.contexts.asked import number
 from dashboard.request import ProjectRequest, member
 from dashboard.views.agent import named
 
@@ -43,6 +45,21 @@ def keep(request: ProjectRequest, name: str) -> HttpResponse:
 
 
 @require_POST
+@member("targets")
+def tell_by(request: ProjectRequest, name: str) -> HttpResponse:
+    """Who is told of it, from its next incident on."""
+    one, asked = named(request, name), request.POST.get("escalation", "")
+    try:
+        pk = None if asked == "" else number(asked) or 0
+        on_call.choose_policy(actor=request.actor, agent=one, pk=pk, now=request.now)
+    except on_call.Refused as error:
+        shown = context.shown(one, {}, request.now) | {"told_error": str(error)}
+        return _page(request, one, shown, status=422)
+    messages.success(request, "Kept. It counts from this agent's next incident on.")
+    return redirect("agent_policy", request.project.name, one.name)
+
+
+@require_POST
 @member()
 def attempt(request: ProjectRequest, name: str) -> HttpResponse:
     """Changes nothing: the choice goes into the address, where it is tried."""
@@ -53,4 +70,5 @@ def attempt(request: ProjectRequest, name: str) -> HttpResponse:
 def _page(request: ProjectRequest, one: Agent, shown: dict[str, Any], status: int = 200) -> HttpResponse:
     page = around.page(one, request.actor, request.now, "agent_policy")
     page["may_change"] = can(request.actor, "policy", one)
+    page["may_tell"] = can(request.actor, "targets", one)
     return render(request, "agent_policy.html", page | shown, status=status)

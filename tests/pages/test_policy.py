@@ -16,6 +16,7 @@ from checkpoints.models import Checkpoint, RetentionPolicy, Rollback
 from checkpoints.services import retention
 from tests.builders import make_agent
 from tests.conftest import member
+from tests.domain.test_escalation import EVERYONE, make_policy, step
 from tests.pages.states import make_keeper
 
 PAGE = "/p/main/agents/refund-desk/policy/"
@@ -46,7 +47,32 @@ def test_a_choice_is_kept_and_audited(client: Client, agent: Agent) -> None:
     client.post(PAGE + "retention/", CHOICE)
     entry = AuditEntry.objects.get(verb="change retention")
     assert entry.object == "agent refund-desk" and entry.saw["before"][0] == [hour, 0]
-    assert chosen(client.get(PAGE).content.decode()) == list(CHOICE.values())
+    assert chosen(client.get(PAGE).content.decode()) == ["", *CHOICE.values()]
+
+
+def test_the_agent_is_told_of_by_a_policy_of_its_own(client: Client, agent: Agent, project: Project) -> None:
+    """Chosen once, audited once, shown chosen; and given back to the project's."""
+    own = make_policy(project, step(EVERYONE), name="nights", is_default=False)
+    for _ in range(2):
+        assert client.post(PAGE + "escalation/", {"escalation": own.pk}).status_code == 302
+    agent.refresh_from_db()
+    assert agent.escalation == own and chosen(client.get(PAGE).content.decode())[0] == str(own.pk)
+    client.post(PAGE + "escalation/", {"escalation": ""})
+    agent.refresh_from_db()
+    assert agent.escalation is None
+    entries = AuditEntry.objects.filter(verb="choose policy").order_by("pk")
+    assert [one.saw["policy"] for one in entries] == ["nights", "the project's"]
+
+
+@pytest.mark.parametrize("wrong", ["theirs", "0", "-1", "x", "9" * 30])
+def test_no_other_policy_can_be_chosen(client: Client, agent: Agent, wrong: str) -> None:
+    """Neither another project's nor one that is none: refused in words, and the choice stays."""
+    theirs = make_policy(Project.objects.create(name="elsewhere"), step(EVERYONE))
+    asked = str(theirs.pk) if wrong == "theirs" else wrong
+    answer = client.post(PAGE + "escalation/", {"escalation": asked})
+    assert answer.status_code == 422 and "This policy is gone" in answer.content.decode()
+    agent.refresh_from_db()
+    assert agent.escalation is None
 
 
 @pytest.mark.parametrize(
@@ -62,14 +88,14 @@ def test_what_is_no_policy_changes_nothing(client: Client, agent: Agent, wrong: 
 def test_trying_changes_nothing(client: Client, project: Project) -> None:
     """A policy can be tried on what is there: how many would go, before anything does."""
     keeper = make_keeper(project)
-    for step in range(8):
-        taken = keeper.take({"n": step})
-        Checkpoint.objects.filter(pk=taken.pk).update(at=timezone.now() - dt.timedelta(days=9 - step))
+    for nth in range(8):
+        taken = keeper.take({"n": nth})
+        Checkpoint.objects.filter(pk=taken.pk).update(at=timezone.now() - dt.timedelta(days=9 - nth))
     Rollback.objects.create(  # what it speaks of is not there any more
         project=project, agent=taken.agent, instance=taken.instance, checkpoint=uuid.uuid4(), by="x"
     )
     page = client.post(PAGE + "tried/", CHOICE, follow=True).content.decode()
-    assert "Of 8 checkpoints 2 would go now and 6 stay." in page and chosen(page) == list(CHOICE.values())
+    assert "Of 8 checkpoints 2 would go now and 6 stay." in page and chosen(page) == ["", *CHOICE.values()]
     assert not RetentionPolicy.objects.exists() and Checkpoint.objects.count() == 8
 
 

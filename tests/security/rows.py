@@ -22,6 +22,7 @@ ROWS = {
     "p/<slug:project>/agents/<str:name>/runs/": "GET view",
     "p/<slug:project>/agents/<str:name>/checkpoints/": "GET view",
     "p/<slug:project>/agents/<str:name>/policy/": "GET view",
+    "p/<slug:project>/agents/<str:name>/policy/escalation/": "POST targets",
     "p/<slug:project>/agents/<str:name>/policy/retention/": "POST policy",
     "p/<slug:project>/agents/<str:name>/policy/tried/": "POST view",
     "p/<slug:project>/agents/<str:name>/pause/": "GET pause, POST pause",
