@@ -8,9 +8,7 @@ and once there is room again everything arrives, by itself.
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,26 +18,20 @@ import pytest
 import urllib3
 
 from sickbay import Agent
+from tests.faults.disks import as_root
 from tests.product import Product, running_product
 from tests.waiting import slowness, until
 
 SIZE = "420m"
 
 
-def run(*command: str) -> None:
-    """As root; skips where this machine does not permit it."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if os.geteuid() != 0 or done.returncode:
-        pytest.skip(f"this machine does not permit {command[0]}: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
-    run("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "none", str(disk))
+    as_root("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "none", str(disk))
     yield disk
-    run("umount", "-l", str(disk))
+    as_root("umount", "-l", str(disk))
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def fill(disk: Path) -> Path:
         for size in (1 << 20, 4096, 1):
             try:
                 while True:
-                    file.write(b"\\0" * size)
+                    file.write(bytes(size))
             except OSError:
                 continue
     return filler

@@ -21,6 +21,7 @@ from agents.models import Command, Entry, Incident, Pause, Project
 from checkpoints.models import Checkpoint, Rollback
 from sickbay import ActionFailed, Agent, AgentPauseRequired, _safe_points
 from tests.builders import make_token
+from tests.faults.disks import as_root
 from tests.product import Daphne, running_daphne
 from tests.waiting import slowness, until
 
@@ -37,13 +38,6 @@ def breaks() -> None:
     raise ValueError("no such order")
 
 
-def run(*command: str) -> None:
-    """As root; skips where this machine does not permit it."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if os.geteuid() != 0 or done.returncode:
-        pytest.skip(f"this machine does not permit {command[0]}: {done.stderr.strip()}")
-
-
 class Desk:
     """An agent whose workspace is a disk of its own; it went wrong, and is paused."""
 
@@ -53,11 +47,11 @@ class Desk:
         self.token, self.operator = make_token(project), make_token(project, "operator")
         for directory in (self.disk, self.work):
             directory.mkdir()
-        run("mount", "-t", "tmpfs", "-o", "size=2m", "none", str(self.disk))
+        as_root("mount", "-t", "tmpfs", "-o", "size=2m", "none", str(self.disk))
         self.mount()
 
     def mount(self) -> None:
-        run("mount", "--bind", str(self.disk), str(self.work))
+        as_root("mount", "--bind", str(self.disk), str(self.work))
 
     def close(self) -> None:
         for where in (self.work, self.disk):
@@ -149,14 +143,14 @@ def full(desk: Desk) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(desk: Desk) -> Iterator[None]:
-    run("mount", "-o", "remount,bind,ro", str(desk.work))
+    as_root("mount", "-o", "remount,bind,ro", str(desk.work))
     yield
-    run("mount", "-o", "remount,bind,rw", str(desk.work))
+    as_root("mount", "-o", "remount,bind,rw", str(desk.work))
 
 
 @contextlib.contextmanager
 def unmounted(desk: Desk) -> Iterator[None]:
-    run("umount", str(desk.work))
+    as_root("umount", str(desk.work))
     yield
     assert os.listdir(desk.work) == [], "nothing was put into the empty mount point"
     desk.mount()
@@ -164,9 +158,9 @@ def unmounted(desk: Desk) -> Iterator[None]:
 
 @contextlib.contextmanager
 def immutable(desk: Desk) -> Iterator[None]:
-    run("chattr", "+i", str(desk.disk / "deep" / "b.txt"))
+    as_root("chattr", "+i", str(desk.disk / "deep" / "b.txt"))
     yield
-    run("chattr", "-i", str(desk.disk / "deep" / "b.txt"))
+    as_root("chattr", "-i", str(desk.disk / "deep" / "b.txt"))
 
 
 BEFORE = [(full, "is too full"), (read_only, "Read-only"), (unmounted, "is its disk mounted")]
