@@ -106,7 +106,7 @@ class Whom(models.TextChoices):
 
 
 class Escalation(models.Model):
-    """Where an incident stands: the next step, and when it is due."""
+    """Where an incident stands: the next step, and when it is due; `quiet`: hours in which it waits."""
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -123,6 +123,7 @@ class Escalation(models.Model):
     step = models.PositiveSmallIntegerField(default=0)
     round = models.PositiveSmallIntegerField(default=0)
     told = models.PositiveIntegerField(default=0)
+    quiet = models.JSONField(null=True)
     due_at = models.DateTimeField()
 
     class Meta:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from agents import rota
-from agents.models import AlertTarget, Override, Schedule, Team, Turn, User, Whom
+from agents.models import AlertTarget, Membership, Override, Schedule, Team, User, Whom
+from agents.queries import on_call
 
 Asked = tuple[str, int]  # a Whom, and the id of what it names
 
@@ -33,6 +34,7 @@ class Ground:
     """What was read for a set of steps, within several projects."""
 
     people: dict[int, User] = field(default_factory=dict)
+    members: set[tuple[int, int]] = field(default_factory=set)
     teams: dict[int, Team] = field(default_factory=dict)
     schedules: dict[int, Schedule] = field(default_factory=dict)
     ways: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -48,11 +50,15 @@ def read(projects: Iterable[int], asked: Iterable[Asked], now: dt.datetime) -> G
     projects, ground = list(projects), Ground()
     teams = Team.objects.filter(pk__in=ids[Whom.TEAM], project__in=projects).prefetch_related("members")
     ground.teams = {team.pk: team for team in teams}
-    ground.schedules = {one.pk: one for one in _schedules(projects, ids[Whom.SCHEDULE], now)}
+    current = Override.objects.filter(ends_at__gt=now, starts_at__lte=now)
+    schedules = Schedule.objects.filter(pk__in=ids[Whom.SCHEDULE], project__in=projects)
+    ground.schedules = {one.pk: one for one in on_call.with_people(schedules, current)}
     people = set(ids[Whom.PERSON])
     people |= {user.pk for team in ground.teams.values() for user in team.members.all()}
     people |= {id for one in ground.schedules.values() if (id := rota.on_duty(as_rota(one), now)) is not None}
     ground.people = User.objects.in_bulk(people)
+    of_projects = Membership.objects.filter(project__in=projects, user__in=people)
+    ground.members = set(of_projects.values_list("project", "user"))
     of_these = Q(person=None, enabled=True) | Q(person__in=people)
     read_ways(ground, AlertTarget.objects.filter(of_these, project__in=projects))
     return ground
@@ -76,8 +82,8 @@ def without_way(ground: Ground, members: Iterable[tuple[int, int]]) -> list[tupl
     return [(project, user) for project, user in people if user is not None and user.is_active]
 
 
-def people_of(ground: Ground, whom: str, id: int, now: dt.datetime) -> list[tuple[int, str]]:
-    """The people that this names, each with why; nobody in a gap, and nobody who was switched off."""
+def people_of(ground: Ground, project: int, whom: str, id: int, now: dt.datetime) -> list[tuple[int, str]]:
+    """The people that this names, each with why; nobody in a gap, nobody who left or was switched off."""
     found: list[tuple[int, str]] = []
     if whom == Whom.PERSON:
         found = [(id, "")]
@@ -88,8 +94,15 @@ def people_of(ground: Ground, whom: str, id: int, now: dt.datetime) -> list[tupl
         schedule = ground.schedules[id]
         duty = rota.on_duty(as_rota(schedule), now)
         found = [] if duty is None else [(duty, f", on duty in {schedule.name}")]
-    active = {pk for pk, user in ground.people.items() if user.is_active}
-    return [(pk, f"{ground.people[pk]}{why}") for pk, why in found if pk in active]
+    return [(pk, f"{ground.people[pk]}{why}") for pk, why in found if _may_know(ground, project, pk)]
+
+
+def _may_know(ground: Ground, project: int, person: int) -> bool:
+    """An alert says what is wrong with whose agent: nobody reads it who may not look."""
+    user = ground.people.get(person)
+    if user is None or not user.is_active:
+        return False
+    return user.is_superuser or (project, person) in ground.members
 
 
 def named(ground: Ground, whom: str, id: int) -> str:
@@ -118,10 +131,3 @@ def as_rota(schedule: Schedule) -> rota.Rota:
             if one.user.is_active
         ],
     )
-
-
-def _schedules(projects: Sequence[int], ids: set[int], now: dt.datetime) -> list[Schedule]:
-    turns = Prefetch("turns", Turn.objects.select_related("user").order_by("position"))
-    current = Override.objects.filter(ends_at__gt=now, starts_at__lte=now).select_related("user")
-    found = Schedule.objects.filter(pk__in=ids, project__in=projects)
-    return list(found.prefetch_related(turns, Prefetch("overrides", current.order_by("pk"))))

@@ -10,8 +10,8 @@ from typing import Any
 from django.db.models import Avg, Count, F, Max, Min, QuerySet
 
 from agents.models import Agent, Attempt, Command, Incident, IncidentState, Outbox, Status
+from agents.queries.incidents import UNDECIDED
 
-UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 WAITING = (Outbox.State.WAITING, Outbox.State.CLAIMED)
 LATELY = dt.timedelta(hours=1)
 LATE = dt.timedelta(seconds=60)

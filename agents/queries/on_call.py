@@ -10,11 +10,16 @@ from agents.models import EscalationPolicy, Override, Schedule, Team, Turn, User
 
 
 def rotas(project_id: int, now: dt.datetime) -> list[Schedule]:
-    """Each with its turns and the overrides that have not ended, the first to begin first."""
-    turns = Prefetch("turns", Turn.objects.select_related("user").order_by("position"))
-    coming = Override.objects.filter(ends_at__gt=now).select_related("user").order_by("pk")
+    """Each with its turns and the overrides that have not ended."""
     found = Schedule.objects.filter(project_id=project_id).order_by("name")
-    return list(found.prefetch_related(turns, Prefetch("overrides", coming)))
+    return list(with_people(found, Override.objects.filter(ends_at__gt=now)))
+
+
+def with_people(found: QuerySet[Schedule], overrides: QuerySet[Override]) -> QuerySet[Schedule]:
+    """With their turns in order, and these overrides, the newest last."""
+    turns = Prefetch("turns", Turn.objects.select_related("user").order_by("position"))
+    standing_in = Prefetch("overrides", overrides.select_related("user").order_by("pk"))
+    return found.prefetch_related(turns, standing_in)
 
 
 def teams(project_id: int) -> list[Team]:

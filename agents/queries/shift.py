@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from django.db.models import Avg, Count, F, Q, Sum
 
-from agents.models import Agent, Incident, IncidentState, Minute, Note, Status
+from agents.models import Agent, Incident, Minute, Note, Status
+from agents.queries.incidents import UNDECIDED
 
 LISTED = 50
 STREAKS = 5
 HELD = (Status.PAUSING, Status.PAUSED, Status.STOPPED, Status.SILENT, Status.BLOCKED)
-UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 
 
 @dataclass(frozen=True)

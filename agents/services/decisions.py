@@ -30,6 +30,7 @@ from agents.models import (
     PauseState,
     Status,
 )
+from agents.queries.incidents import UNDECIDED
 from agents.services import alerts, audit, commands, incidents, pauses, settling
 from agents.services.snapshots import text
 
@@ -117,7 +118,7 @@ def decide(
         return _refused(incident, version)
     said = Said(actor, verb, version, reason, guidance, probation, now, orders or {})
     named = None if agents is None else set(agents)
-    if verb == "stop" and incident.cause in incidents.BY_ITSELF and incident.state in incidents.UNDECIDED:
+    if verb == "stop" and incident.cause in incidents.BY_ITSELF and incident.state in UNDECIDED:
         _hold_the_unpaused(incident, named, said)
     waiting = Pause.objects.filter(incident=incident, state__in=WAITING).select_related("instance__agent")
     decided = [p for p in waiting.order_by("instance_id") if named is None or p.instance.agent.name in named]
@@ -317,7 +318,7 @@ def _settle_one(pause: Pause, said: Said) -> Result:
 def _after(incident: Incident, concerned: list[Agent], said: Said) -> None:
     """The incident moves on once no pause waits; a stop of the dead may have settled it already."""
     if not Pause.objects.filter(incident=incident, state__in=WAITING).exists():
-        undecided = Incident.objects.filter(pk=incident.pk, state__in=incidents.UNDECIDED)
+        undecided = Incident.objects.filter(pk=incident.pk, state__in=UNDECIDED)
         if undecided.update(state=IncidentState.DECIDED, decided_at=said.now):
             alerts.resolved(incident, said.now)
     incidents.settle(incident.pk, said.now)

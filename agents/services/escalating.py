@@ -33,13 +33,13 @@ from agents.models import (
     Whom,
 )
 from agents.queries import duty
+from agents.queries.incidents import UNDECIDED
 from agents.services import audit, outbox, own_ways
 
 AT_ONCE = 500
 EVERYONE = {"kind": str(Whom.EVERYONE), "id": 0}
 PLAIN: list[dict[str, Any]] = [{"tell": [EVERYONE], "wait_s": 900}]
 PLAIN_REPEATS, PLAIN_SEEN_FOR_S = 3, 1800
-UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 MAY_WAIT = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
 MOVED = """
 UPDATE agents_escalation e
@@ -54,17 +54,18 @@ LIVE = (Escalation.State.RUNNING, Escalation.State.HELD)
 def begin(incident: Incident, now: dt.datetime) -> int:
     """Copy the policy into the incident and tell its first step; how many messages that makes."""
     policy = _policy(incident.agent)
-    quiet = _quiet_until(policy, incident, now)
-    row = Escalation.objects.create(
+    row = Escalation(
         incident=incident,
         policy=policy.name if policy else "",
         steps=policy.steps if policy else PLAIN,
         repeats=policy.repeats if policy else PLAIN_REPEATS,
         seen_for_s=policy.seen_for_s if policy else PLAIN_SEEN_FOR_S,
-        due_at=quiet or now,
+        quiet=_quiet_hours(policy) if policy and incident.cause in MAY_WAIT else None,
+        due_at=now,
     )
-    row.incident = incident
-    return 0 if quiet else _fire([row], now)
+    row.due_at = _quiet_until(row, now) or now
+    row.save(force_insert=True)
+    return 0 if row.due_at > now else _fire([row], now)
 
 
 def run_due(now: dt.datetime, *, at_once: int = AT_ONCE) -> int:
@@ -94,13 +95,15 @@ def restart(incident: Incident, now: dt.datetime) -> None:
 
 
 def wait_again(incident: Incident, now: dt.datetime) -> None:
-    """What was decided did not hold. Whoever decided knows it; the others are told if it goes on waiting."""
+    """What was decided did not hold. Whoever decided, or has it, knows; others are told if it waits on."""
     row = Escalation.objects.filter(incident=incident).exclude(state=Escalation.State.HELD).first()
-    if row is not None:
-        wait = dt.timedelta(seconds=(row.steps or PLAIN)[0]["wait_s"])
-        Escalation.objects.filter(pk=row.pk).update(
-            state=Escalation.State.RUNNING, step=0, round=0, due_at=now + wait
-        )
+    if row is None:
+        return
+    state, wait_s = Escalation.State.RUNNING, (row.steps or PLAIN)[0]["wait_s"]
+    if incident.acknowledged_at is not None:
+        state, wait_s = Escalation.State.HELD, row.seen_for_s
+    due = now + dt.timedelta(seconds=wait_s)
+    Escalation.objects.filter(pk=row.pk).update(state=state, step=0, round=0, due_at=due)
 
 
 @transaction.atomic
@@ -115,12 +118,14 @@ def _round(now: dt.datetime, at_once: int) -> int:
     )
     for row in rows:
         row.incident = incidents[row.incident_id]
+        row.due_at = _quiet_until(row, now) or row.due_at
     over = [row for row in rows if row.incident.state not in UNDECIDED]
     Escalation.objects.filter(pk__in=[row.pk for row in over]).update(state=Escalation.State.ENDED)
     running = [row for row in rows if row.incident.state in UNDECIDED]
     held = [row for row in running if row.state == Escalation.State.HELD]
     _take_back(held)
-    _fire(running, now)
+    _moved([row for row in running if row.due_at > now])
+    _fire([row for row in running if row.due_at <= now], now)
     if held:  # The log's lock comes last.
         audit.record_all([_expired(row.incident) for row in held], now)
     return len(rows)
@@ -168,6 +173,8 @@ def _fire(rows: Sequence[Escalation], now: dt.datetime) -> int:
 
 def _moved(rows: Sequence[Escalation]) -> None:
     """In one statement; Django's own takes a millisecond of CPU for each row."""
+    if not rows:
+        return
     columns = zip(
         *((row.pk, str(row.state), row.step, row.round, row.told, row.due_at) for row in rows), strict=True
     )
@@ -210,7 +217,7 @@ def _ways(project: int, whom: str, id: int, ground: duty.Ground, now: dt.datetim
     else:
         found = [
             duty.Way(ways[0], why, (*ways[1:], *channels))
-            for pk, why in duty.people_of(ground, whom, id, now)
+            for pk, why in duty.people_of(ground, project, whom, id, now)
             if (ways := ground.ways[project, pk])
         ]
     if found:
@@ -224,7 +231,7 @@ def _own_ways(ground: duty.Ground, told: Sequence[tuple[Escalation, str, int]], 
     pairs = [
         (row.incident.project_id, pk)
         for row, whom, id in told
-        for pk, _ in duty.people_of(ground, whom, id, now)
+        for pk, _ in duty.people_of(ground, row.incident.project_id, whom, id, now)
     ]
     lacking = duty.without_way(ground, pairs)
     if lacking:
@@ -249,10 +256,17 @@ def _policy(agent: Agent) -> EscalationPolicy | None:
     return found.order_by(F("is_default").asc()).first()
 
 
-def _quiet_until(policy: EscalationPolicy | None, incident: Incident, now: dt.datetime) -> dt.datetime | None:
-    """The end of the quiet hours, for what may wait for it: nothing that is paused ever does."""
-    if policy is None or policy.quiet_from is None or policy.quiet_until is None:
+def _quiet_hours(policy: EscalationPolicy) -> dict[str, str] | None:
+    """As an escalation keeps them."""
+    if policy.quiet_from is None or policy.quiet_until is None:
         return None
-    if incident.cause not in MAY_WAIT:
+    since, until = policy.quiet_from.isoformat(), policy.quiet_until.isoformat()
+    return {"zone": policy.quiet_zone, "from": since, "until": until}
+
+
+def _quiet_until(row: Escalation, now: dt.datetime) -> dt.datetime | None:
+    """The end of the quiet hours that hold this moment; nothing that is paused has any."""
+    if row.quiet is None:
         return None
-    return rota.quiet_until(ZoneInfo(policy.quiet_zone), policy.quiet_from, policy.quiet_until, now)
+    since, until = (dt.time.fromisoformat(row.quiet[name]) for name in ("from", "until"))
+    return rota.quiet_until(ZoneInfo(row.quiet["zone"]), since, until, now)

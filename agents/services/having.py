@@ -13,8 +13,8 @@ from django.db import transaction
 from agents import announce
 from agents.access import Actor, role_of
 from agents.models import AlertTarget, Incident, IncidentState, Note, Outbox, User
+from agents.queries.incidents import UNDECIDED
 from agents.services import alerts, audit, escalating, outbox, own_ways
-from agents.services.incidents import UNDECIDED
 from agents.services.snapshots import text
 
 AT_MOST = dt.timedelta(days=7)

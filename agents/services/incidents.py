@@ -23,11 +23,11 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from agents import announce
 from agents.access import Actor
 from agents.models import Agent, Cause, Incident, IncidentState, Instance, Kind, Pause, PauseState, Status
+from agents.queries.incidents import UNDECIDED
 from agents.services import alerts, audit, entries, escalating, rows
 from agents.services.snapshots import text
 
 SHARED_WITHIN = dt.timedelta(minutes=10)
-UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 CONCERNING = """
 SELECT i.id FROM agents_incident i JOIN agents_incident_instances l ON l.incident_id = i.id
 WHERE l.instance_id = %s AND i.state = ANY(%s) ORDER BY i.id

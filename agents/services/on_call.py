@@ -16,9 +16,9 @@ from django.db import IntegrityError, models, transaction
 from agents.access import Actor
 from agents.announce import announce
 from agents.models import (
+    Agent,
     AlertTarget,
     EscalationPolicy,
-    Membership,
     Override,
     Schedule,
     Team,
@@ -26,6 +26,8 @@ from agents.models import (
     User,
     Whom,
 )
+from agents.models.oncall import WHOLE_WEEK
+from agents.queries import on_call
 from agents.services import audit
 from agents.services.snapshots import text
 
@@ -179,6 +181,18 @@ def keep_policy(*, actor: Actor, pk: int | None, rules: Rules, now: dt.datetime)
 
 
 @transaction.atomic
+def choose_policy(*, actor: Actor, agent: Agent, pk: int | None, now: dt.datetime) -> None:
+    """By which policy people are told of this agent from its next incident on; None: by the project's."""
+    chosen = None if pk is None else _mine(EscalationPolicy, actor, pk)
+    if pk is not None and chosen is None:
+        raise Refused("escalation", "This policy is gone: choose another.")
+    changed = Agent.objects.filter(pk=agent.pk).exclude(escalation_id=pk)
+    if changed.update(escalation=chosen):
+        to = chosen.name if chosen else "the project's"
+        _audited(actor, "choose policy", f"agent {agent.name}", now, {"policy": to})
+
+
+@transaction.atomic
 def remove(*, actor: Actor, kind: type[models.Model], what: str, pk: int, now: dt.datetime) -> bool:
     """A team, rota or policy. Steps that name it reach every channel from now on, and say why."""
     found = _mine(kind, actor, pk)
@@ -195,7 +209,7 @@ def _check_hours(hours: Hours) -> None:
         raise Refused("zone", "Write a time zone's name, like Europe/Berlin.")
     if not 1 <= hours.every_days <= 90:
         raise Refused("every_days", "A turn lasts 1 to 90 days.")
-    if not 0 < hours.weekdays <= 0b1111111:
+    if not 0 < hours.weekdays <= WHOLE_WEEK:
         raise Refused("weekdays", "Choose at least one day.")
     if (hours.since is None) != (hours.until is None):
         raise Refused("until", "Write both hours, or neither for the whole day.")
@@ -226,9 +240,7 @@ def _check_rules(actor: Actor, rules: Rules) -> None:
 
 def _members(actor: Actor, ids: Collection[int], field: str) -> list[User]:
     """Members of the project who may sign in, each once; an administrator of all projects counts as one."""
-    mine = Membership.objects.filter(project_id=actor.project_id).values("user")
-    known = User.objects.filter(models.Q(pk__in=mine) | models.Q(is_superuser=True), is_active=True)
-    found = list(known.filter(pk__in=set(ids)))
+    found = list(on_call.people(actor.project_id).filter(pk__in=set(ids)))
     if len(found) != len(set(ids)):
         raise Refused(field, "Somebody named here is no member of this project any more: choose again.")
     return found

@@ -20,6 +20,7 @@ from agents.models import (
     Run,
     Status,
 )
+from agents.queries.incidents import UNDECIDED
 from agents.services import accounts, alerts, blockages, entries, incidents, pauses
 from sickbay import budget
 
@@ -82,7 +83,7 @@ def _missed(agent: Agent, now: dt.datetime) -> bool:
     accounts.add(instance, budget.Failure(id, "start", now.timestamp()), now)
     title = f"the start due at {agent.due_at:%H:%M:%S} UTC did not come"
     _entry(agent, instance, Kind.FAILURE, "start", "silence", title, id, now)
-    waiting = Incident.objects.filter(agent=agent, cause=Cause.MISSED, state__in=incidents.UNDECIDED).first()
+    waiting = Incident.objects.filter(agent=agent, cause=Cause.MISSED, state__in=UNDECIDED).first()
     if waiting is None:
         waiting = incidents.open_or_join(
             agent=agent,
@@ -108,9 +109,7 @@ def _hold_if_spent(agent: Agent, instance: Instance, incident: Incident, now: dt
 
 
 def _close_missed(now: dt.datetime) -> None:
-    for incident in Incident.objects.filter(cause=Cause.MISSED, state__in=incidents.UNDECIDED).select_related(
-        "agent"
-    ):
+    for incident in Incident.objects.filter(cause=Cause.MISSED, state__in=UNDECIDED).select_related("agent"):
         if Run.objects.filter(
             instance__agent=incident.agent, epoch__isnull=False, started_at__gt=incident.opened_at
         ).exists():
@@ -142,7 +141,7 @@ def _blocked(pk: int, now: dt.datetime) -> bool:
 def _close_blocked(now: dt.datetime) -> None:
     """Closed when every agent in it got through once; each is shown as it reports itself again."""
     _show_freed(now)
-    waiting = Incident.objects.filter(cause=Cause.BLOCKED, state__in=incidents.UNDECIDED)
+    waiting = Incident.objects.filter(cause=Cause.BLOCKED, state__in=UNDECIDED)
     for incident in waiting.select_related("agent"):
         still = Q(blocked_since__isnull=False) | Q(reported=Status.BLOCKED)
         if not incident.instances.filter(still).exists():

@@ -19,6 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from agents import announce
 from agents.access import Actor
 from agents.models import Cause, Effect, Incident, IncidentState, Instance, Kind, Run, RunState
+from agents.queries.incidents import UNDECIDED
 from agents.services import entries, incidents
 from agents.services.snapshots import text
 
@@ -115,7 +116,7 @@ def _close(incident: Incident, now: dt.datetime) -> bool:
 
 
 def _undecided() -> QuerySet[Incident]:
-    return Incident.objects.filter(cause=Cause.EFFECT, state__in=incidents.UNDECIDED)
+    return Incident.objects.filter(cause=Cause.EFFECT, state__in=UNDECIDED)
 
 
 def _open_of(incident: Any) -> QuerySet[Effect]:

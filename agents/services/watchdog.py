@@ -21,6 +21,7 @@ from django.db.models import F, Q
 
 from agents import announce
 from agents.models import Agent, Cause, Heartbeat, Incident, Instance, Kind, Presence, Run, RunState, Status
+from agents.queries.incidents import UNDECIDED
 from agents.services import accounts, entries, incidents, overdue, pauses, unknown_effects
 from sickbay import budget
 
@@ -116,7 +117,7 @@ def vanish(run: Run, instance: Instance, *, in_flight: str, countable: bool, now
 def close_silences(now: dt.datetime) -> int:
     """Incidents about silence whose instances were all heard again."""
     quiet = Heartbeat.objects.filter(last_seen__lte=F("instance__incidents__opened_at"))
-    waiting = Incident.objects.filter(cause=Cause.SILENCE, state__in=incidents.UNDECIDED)
+    waiting = Incident.objects.filter(cause=Cause.SILENCE, state__in=UNDECIDED)
     closed = 0
     for incident in waiting.select_related("agent"):
         if incident.instances.exists() and not quiet.filter(instance__incidents=incident).exists():

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from agents import announce
 from agents.access import Actor
 from agents.models import Agent, Cause, Decision, Incident, Kind
+from agents.queries.incidents import UNDECIDED
 from agents.services import audit, entries, incidents
 from agents.services.rows import Statement, several
 from agents.services.snapshots import text
@@ -127,9 +128,7 @@ def _soaked(id: uuid.UUID, *, is_good: bool, now: dt.datetime) -> int:
 
 def _suspect(now: dt.datetime) -> int:
     """Checkpoints between the first failure of an open incident and its opening."""
-    opened = Incident.objects.filter(
-        state__in=incidents.UNDECIDED, cause=Cause.BUDGET, opened_at__gt=now - LOOK_BACK
-    )
+    opened = Incident.objects.filter(state__in=UNDECIDED, cause=Cause.BUDGET, opened_at__gt=now - LOOK_BACK)
     moved = 0
     for incident in opened.select_related("agent"):
         for agent_id in {incident.agent_id, *incident.instances.values_list("agent_id", flat=True)}:

@@ -11,13 +11,13 @@ from django.urls import reverse
 
 from agents import access
 from agents.access import Actor
-from agents.models import Agent, Incident, IncidentState, Run, RunState, Status
+from agents.models import Agent, Incident, Run, RunState, Status
 from agents.queries import density, incidents
+from agents.queries.incidents import UNDECIDED
 from dashboard import phrasing
 from dashboard.contexts import fleet
 from dashboard.contexts.asked import moment, written
 
-UNDECIDED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
 NEEDS = "Needs the role responder"
 
 

@@ -16,6 +16,7 @@ from agents import access
 from agents.access import Actor
 from agents.models import Cause, Command, Decision, Incident, IncidentState, Instance, Pause, PauseState
 from agents.queries import budgets
+from agents.queries.incidents import UNDECIDED
 from agents.services import pauses
 from dashboard import phrasing
 from dashboard.contexts.fleet import said
@@ -65,7 +66,6 @@ UNDO_REASONS = [
 ]
 ANSWER = "Your answer; without a word it is yes"
 HOLDING = (*WAITING, PauseState.DECIDED, PauseState.STOPPED)
-UNDECIDED = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 STOPPABLE = (Cause.SILENCE, Cause.MISSED, Cause.BLOCKED)
 ITSELF = {
     Cause.SILENCE: "It closes by itself when the agent is heard again, and says so.",

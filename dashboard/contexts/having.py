@@ -11,8 +11,9 @@ from django.db.models import Q
 from agents import access
 from agents.access import Actor
 from agents.models import Escalation, Incident, Note, Role, User
-from agents.services.incidents import UNDECIDED
-from dashboard.contexts.on_call import names
+from agents.queries import duty
+from agents.queries.incidents import UNDECIDED
+from dashboard.contexts.on_call import words
 
 FOR = (("30", "30 minutes"), ("60", "1 hour"), ("240", "4 hours"), ("480", "8 hours"), ("1440", "a day"))
 NOTES = 20
@@ -61,10 +62,11 @@ def _having(incident: Incident, now: datetime) -> Having:
 def _next(incident: Incident, row: Escalation, now: datetime) -> str:
     if row.step >= len(row.steps):
         return ""
-    known = names(incident.project, now)
-    whom = [
-        known.get((str(one["kind"]), int(one["id"])), "every channel") for one in row.steps[row.step]["tell"]
-    ]
+    asked = [(str(one["kind"]), int(one["id"])) for one in row.steps[row.step]["tell"]]
+    ground = duty.read([incident.project_id], asked, now)
+    channels = ground.channels[incident.project_id]
+    known = words(ground.schedules.values(), ground.teams.values(), ground.people.values(), channels)
+    whom = [known.get(pair, "every channel") for pair in asked]
     return " and ".join(dict.fromkeys(whom))
 
 

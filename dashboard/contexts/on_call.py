@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from agents import access, rota
 from agents.access import Actor
-from agents.models import EscalationPolicy, Override, Project, Schedule, User, Whom
+from agents.models import AlertTarget, EscalationPolicy, Override, Project, Schedule, Team, User, Whom
+from agents.models.oncall import WHOLE_WEEK
 from agents.queries import duty, on_call, targets
 from agents.services.escalating import PLAIN, PLAIN_REPEATS
 
 AHEAD = timedelta(days=60)
 SHOWN = 5
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-WHOLE_WEEK = 0b1111111
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,19 @@ class Policy:
 
 
 def page(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
-    known = names(project, now)
+    rotas, teams = on_call.rotas(project.pk, now), on_call.teams(project.pk)
+    people, policies = list(on_call.people(project.pk)), on_call.policies(project.pk)
+    known = words(rotas, teams, people, targets.of_project(project.pk))
     return {
         "project": project,
         "now": now,
         "may_change": access.can(actor, "targets", project),
         "may_stand_in": access.can(actor, "acknowledge", project),
-        "people": on_call.people(project.pk),
-        "rotas": [_rota(one, now) for one in on_call.rotas(project.pk, now)],
-        "teams": on_call.teams(project.pk),
-        "policies": [_policy(one, known) for one in on_call.policies(project.pk)],
-        "has_default": EscalationPolicy.objects.filter(project=project, is_default=True).exists(),
+        "people": people,
+        "rotas": [_rota(one, now) for one in rotas],
+        "teams": teams,
+        "policies": [_policy(one, known) for one in policies],
+        "has_default": any(one.is_default for one in policies),
         "plain": f"every channel is told at once, and again every {waits(PLAIN[0]['wait_s'])}, "
         f"{PLAIN_REPEATS} times",
         "topic": f"project-{project.pk}",
@@ -73,14 +76,20 @@ def page(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
 
 
 def names(project: Project, now: datetime) -> dict[tuple[str, int], str]:
-    """What each step may name, in words."""
+    """What a step of this project may name, in words."""
+    pk = project.pk
+    return words(on_call.rotas(pk, now), on_call.teams(pk), on_call.people(pk), targets.of_project(pk))
+
+
+def words(
+    rotas: Iterable[Schedule], teams: Iterable[Team], people: Iterable[User], channels: Iterable[AlertTarget]
+) -> dict[tuple[str, int], str]:
+    """Each of these as a step says it."""
     found: dict[tuple[str, int], str] = {(str(Whom.EVERYONE), 0): "every channel"}
-    found |= {
-        (str(Whom.SCHEDULE), one.pk): f"on duty in {one.name}" for one in on_call.rotas(project.pk, now)
-    }
-    found |= {(str(Whom.TEAM), one.pk): f"team {one.name}" for one in on_call.teams(project.pk)}
-    found |= {(str(Whom.PERSON), one.pk): str(one) for one in on_call.people(project.pk)}
-    found |= {(str(Whom.CHANNEL), one.pk): f"channel {one.label}" for one in targets.of_project(project.pk)}
+    found |= {(str(Whom.SCHEDULE), one.pk): f"on duty in {one.name}" for one in rotas}
+    found |= {(str(Whom.TEAM), one.pk): f"team {one.name}" for one in teams}
+    found |= {(str(Whom.PERSON), one.pk): str(one) for one in people}
+    found |= {(str(Whom.CHANNEL), one.pk): f"channel {one.label}" for one in channels}
     return found
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from django.http import QueryDict
 
 from agents.models import EscalationPolicy, Project, Schedule, Team, Whom
+from agents.models.oncall import WHOLE_WEEK
 from agents.queries import on_call
 from agents.services.on_call import Hours, Refused, Rules
 from dashboard.contexts.asked import number, words
-from dashboard.contexts.on_call import DAYS, WHOLE_WEEK, names
+from dashboard.contexts.on_call import DAYS, names
 
 ROWS = 6
 NOBODY = ("", "nobody more")

@@ -21,12 +21,15 @@ from agents.models import (
     Entry,
     Incident,
     Instance,
+    Membership,
     Outbox,
     Pause,
     Project,
+    Role,
     User,
 )
-from agents.services import audit, commands, decisions, pauses, sending, watchdog
+from agents.services import audit, commands, decisions, pauses, people, sending, watchdog
+from tests.conftest import member
 from tests.domain import cast
 from tests.domain.cast import NOW
 from tests.faults.schedule import Schedule
@@ -74,6 +77,23 @@ def test_fifty_clicks_make_one_decision(project: Project, alice: User, schedule:
         assert all("alice@example.com decided first" in o.sentence for o in outcomes if o.name == "lost")
         assert Decision.objects.filter(incident_id=pause.incident_id).count() == 1
     assert Command.objects.count() == len(rounds) and audit.verify().broken is None
+
+
+def test_two_who_remove_each_other_leave_one(project: Project) -> None:
+    """Of two administrators who take each other's place at once one is first; the project keeps one."""
+    ada, eve = (member(project, f"{name}@example.com", name, Role.ADMIN) for name in ("ada", "eve"))
+    theirs = [Membership.objects.get(user=user) for user in (eve, ada)]
+    for _ in range(10):
+
+        def remove(n: int) -> bool:
+            try:
+                return people.remove(actor=cast.actor((ada, eve)[n], project), pk=theirs[n].pk, now=NOW)
+            except people.Refused:
+                return False
+
+        assert sorted(at_once(remove, 2)) == [False, True]
+        gone = next(one for one in theirs if not Membership.objects.filter(pk=one.pk).exists())
+        Membership.objects.bulk_create([gone])
 
 
 def test_agents_that_fall_ill_together_share_one_incident(project: Project) -> None:

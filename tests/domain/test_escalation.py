@@ -22,12 +22,14 @@ from agents.models import (
     Outbox,
     Override,
     Project,
+    Role,
     Schedule,
     Team,
     Turn,
     User,
 )
-from agents.services import decisions, escalating, having, incidents, sending
+from agents.services import decisions, escalating, having, incidents, people, sending
+from tests.conftest import member
 from tests.domain import cast
 from tests.domain.cast import MINUTE, NOW, SECOND
 
@@ -156,6 +158,22 @@ def test_a_snooze_ends_within_a_week(until: dt.datetime, project: Project, alice
         having.snooze(actor=alices, incident_id=incident.pk, until=until, reason="", now=NOW)
 
 
+def test_what_was_taken_back_is_still_had(
+    project: Project, channel: AlertTarget, alices: access.Actor
+) -> None:
+    """Whoever had it before the decision has it after that is withdrawn, as long as an acknowledgement."""
+    make_policy(project, step(EVERYONE), seen_for_s=600)
+    incident = falls_ill(project)
+    incidents.acknowledge(actor=alices, incident_id=incident.pk, now=NOW)
+    Incident.objects.filter(pk=incident.pk).update(state=IncidentState.DECIDED)
+    escalating.run_due(NOW + 10 * MINUTE)
+    incident.refresh_from_db()
+    incidents.wait_again(incident, NOW + 11 * MINUTE)
+    assert escalating.run_due(NOW + 21 * MINUTE - SECOND) == 0
+    assert escalating.run_due(NOW + 21 * MINUTE) == 1
+    assert told() == ["ops@example.com"] * 2
+
+
 def test_a_decision_ends_the_pages(project: Project, channel: AlertTarget, alices: access.Actor) -> None:
     """Once it is decided nobody is told that nobody has it."""
     incident = falls_ill(project)
@@ -204,6 +222,18 @@ def test_who_was_deleted_while_on_duty_leaves_no_hole(
     """The others of a rota take the turns of whoever left; a person who was named alone is a gap."""
     make_policy(project, step(whom("schedule", make_rota(project, alice, bob))), step(whom("person", alice)))
     alice.delete()
+    falls_ill(project)
+    escalating.run_due(NOW + 5 * MINUTE)
+    assert told() == [bob.email, "ops@example.com"]
+
+
+def test_who_left_the_project_is_not_told(
+    project: Project, channel: AlertTarget, alice: User, bob: User
+) -> None:
+    """Whoever was removed reads of no agents any more: others take their turns, alone they are a gap."""
+    make_policy(project, step(whom("schedule", make_rota(project, alice, bob))), step(whom("person", alice)))
+    ada = cast.actor(member(project, "ada@example.com", "Ada", Role.ADMIN), project)
+    assert people.remove(actor=ada, pk=Membership.objects.get(user=alice).pk, now=NOW)
     falls_ill(project)
     escalating.run_due(NOW + 5 * MINUTE)
     assert told() == [bob.email, "ops@example.com"]
@@ -280,6 +310,21 @@ def test_quiet_hours_hold_back_what_is_not_paused(project: Project, channel: Ale
     assert escalating.run_due(NOW.replace(hour=6, minute=59)) == 0
     escalating.run_due(NOW.replace(hour=7, minute=0, second=0))
     assert told() == ["ops@example.com"]
+
+
+def test_every_step_waits_in_quiet_hours(project: Project, channel: AlertTarget) -> None:
+    """Told in the evening, the next step would be at night: it comes in the morning, policy or not."""
+    policy = make_policy(project, step(EVERYONE, wait=4 * 60 * MINUTE), step(EVERYONE), **QUIET)
+    evening = NOW.replace(hour=19, minute=0, second=0)
+    morning = evening + dt.timedelta(hours=12)
+    agent = cast.make_agent(project)
+    incidents.open_or_join(agent=agent, instances=[], cause=Cause.MISSED, title="did not start", now=evening)
+    policy.delete()
+    assert escalating.run_due(evening + 4 * 60 * MINUTE) == 1
+    assert len(told()) == 1 and Escalation.objects.get().due_at == morning
+    assert escalating.run_due(morning - SECOND) == 0
+    escalating.run_due(morning)
+    assert len(told()) == 2
 
 
 def test_quiet_hours_never_silence_a_pause(project: Project, channel: AlertTarget) -> None:
