@@ -5,3 +5,8 @@ from django.apps import AppConfig
 
 class DashboardConfig(AppConfig):
     name = "dashboard"
+
+    def ready(self) -> None:
+        from dashboard import sessions  # models are there from here on
+
+        sessions.connect()

@@ -37,6 +37,14 @@ class ProjectRequest(HttpRequest):
     now: datetime
 
 
+class OwnRequest(HttpRequest):
+    """A request of somebody who is signed in, about themselves. Filled by `signed_in`."""
+
+    user: User
+    now: datetime
+
+
+OwnView = Callable[Concatenate[OwnRequest, P], HttpResponseBase]
 ProjectView = Callable[Concatenate[ProjectRequest, P], HttpResponseBase]
 
 
@@ -60,6 +68,19 @@ def member(verb: str = "view") -> Callable[[ProjectView[P]], Callable[..., HttpR
         return guarded
 
     return decorate
+
+
+def signed_in(view: OwnView[P]) -> Callable[..., HttpResponseBase]:
+    """The view, for whoever is signed in: it is about them alone, so no role is asked for."""
+
+    @wraps(view)
+    def guarded(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _ask_to_sign_in(request)
+        request.now = timezone.now()
+        return view(request, *args, **kwargs)
+
+    return guarded
 
 
 def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:

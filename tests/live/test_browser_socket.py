@@ -199,3 +199,17 @@ def test_another_role_comes_again(opened: Open, alice: User, project: Project) -
     watch(socket, f"fleet-{project.pk}")
     Membership.objects.filter(user=alice).update(role=Role.VIEWER)
     assert closed_with(socket) == 4408
+
+
+def test_an_ended_session_is_closed_within_five_seconds(opened: Open, alice: User, project: Project) -> None:
+    """Ended from her other browser: that socket goes with 4401, her own stays."""
+    here, lost = Client(), Client()
+    here.force_login(alice)
+    lost.force_login(alice)
+    mine, theirs = opened(alice, client=here), opened(alice, client=lost)
+    listen(theirs, f"fleet-{project.pk}")
+    listen(mine, f"fleet-{project.pk}")
+    assert here.post("/account/sessions/others/end/").status_code == 302
+    assert closed_with(theirs) == 4401
+    announce(f"fleet-{project.pk}", 9)
+    assert heard(mine)["version"] == 9

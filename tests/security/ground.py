@@ -156,6 +156,7 @@ def made(project: Project, alice: User) -> Ground:
             "watches": str(watch.pk),
             "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
             "policies": str(policy.pk),
+            "sessions": "1",
             "people": str(Membership.objects.get(project=project, user=alice).pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},

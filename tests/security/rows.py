@@ -2,6 +2,7 @@
 
     "GET view, POST pause"   verbs of agents/access.py: who may that may do this, everybody else is refused
     "send"                   an agent's token
+    "own"                    whoever is signed in, about themselves alone
 
 OPEN is what anyone may ask, because nothing of a project is shown or changed there.
 A method that is not named is not there. A new address without a row fails.
@@ -102,6 +103,9 @@ ROWS = {
     "p/<slug:project>/welcome/": "GET view",
     "p/<slug:project>/welcome/token/": "GET tokens, POST tokens",
     "p/<slug:project>/welcome/waiting/": "GET view",
+    "account/sessions/": "GET own",
+    "account/sessions/<int:pk>/end/": "POST own",
+    "account/sessions/others/end/": "POST own",
     "metrics": "GET view",
     "api/v1/agents/register/": "POST send",
     "api/v1/events/": "POST send",

@@ -107,6 +107,8 @@ def answer(here: Ground, route: str, method: str, asking: Asking) -> tuple[int, 
 
 def may_do(verb: str, route: str, asking: Asking) -> bool:
     """The API knows bearers, the screen sessions; neither knows the other, nor another project."""
+    if verb == "own":
+        return asking.role is not None
     if asking.is_foreign:
         return False
     if route.startswith(BEARER):
