@@ -13,6 +13,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from dashboard.embedded.addresses import addresses, secret_key
+from dashboard.identity import identity_settings
 from dashboard.logs import logging_settings
 from dashboard.mail import mail_settings, networks
 
@@ -38,6 +39,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "channels",
     "csp",
@@ -108,6 +111,11 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_ADAPTER = "dashboard.sign_in.ClosedDoor"
+SOCIALACCOUNT_ADAPTER = "dashboard.sign_in.ByInvitation"
+IDENTITY = identity_settings(os.environ)
+SOCIALACCOUNT_PROVIDERS = IDENTITY.providers
+OIDC_NAME: str = IDENTITY.name
+OIDC_DOMAINS: list[str] = IDENTITY.domains
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_TLS else 0  # the proxy's X-Forwarded-For names who asks

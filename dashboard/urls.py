@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard import health
 from dashboard.views import (
+    account,
     agent,
     audit,
     bisect,
@@ -17,6 +18,7 @@ from dashboard.views import (
     having,
     home,
     incidents,
+    oidc,
     on_call,
     people,
     policy,
@@ -149,6 +151,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/sessions/others/end/", sessions.end_others, name="sessions_end_others"),
     path("account/sessions/<int:pk>/end/", sessions.end, name="session_end"),
     path("accounts/password/reset/", forgotten, name="account_reset_password"),
+    path("accounts/oidc/<str:provider_id>/login/", oidc.there, name="oidc_login"),
+    path("accounts/oidc/<str:provider_id>/login/callback/", oidc.back, name="oidc_callback"),
+    path("accounts/3rdparty/signup/", account.closed),
+    path("accounts/confirm-email/", account.closed),
+    path("accounts/email/", account.address, name="account_address"),
     path("accounts/", include("allauth.urls")),
     path("theme/", choose_theme, name="theme"),
     path("design/", design, name="design"),

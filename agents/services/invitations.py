@@ -39,7 +39,8 @@ def invite(*, email: str, role: Role, project: Project, by: str, now: dt.datetim
         raise NotInvited(f"{user.email} administers every project already.")
     former = Membership.objects.filter(user=user, project=project).values_list("role", flat=True).first()
     Membership.objects.update_or_create(user=user, project=project, defaults={"role": role})
-    secret = None if user.has_usable_password() else sign_in_links.issue(user=user, now=now)
+    comes_in = user.has_usable_password() or user.last_login is not None
+    secret = None if comes_in else sign_in_links.issue(user=user, now=now)
     audit.record(
         project_id=project.pk,
         actor=by,

@@ -39,10 +39,15 @@ def only_administrator() -> User | None:
 @transaction.atomic
 def issue(*, user: User, now: datetime) -> str:
     """The secret part of the link's address."""
-    SignInLink.objects.filter(user=user, used_at=None).update(expires_at=now)
+    end(user=user, now=now)
     secret = secrets.token_urlsafe(32)
     SignInLink.objects.create(user=user, digest=digest_of(secret), expires_at=now + LASTS)
     return secret
+
+
+def end(*, user: User, now: datetime) -> None:
+    """Those that were not taken up: there is a newer one, or another way in."""
+    SignInLink.objects.filter(user=user, used_at=None).update(expires_at=now)
 
 
 def find(secret: str, now: datetime) -> SignInLink | None:

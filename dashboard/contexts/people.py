@@ -62,10 +62,12 @@ def _rows(project: Project, actor: Actor) -> list[Row]:
     return found + [
         _row(one, "admin of every project", None, one.second, actor)
         for one in above.annotate(second=second)
-        if one.pk not in listed and one.has_usable_password()
+        if one.pk not in listed and (one.has_usable_password() or one.last_login)
     ]
 
 
 def _row(user: User, role: str, membership: Membership | None, second: bool, actor: Actor) -> Row:
     is_you = actor.user is not None and actor.user.pk == user.pk
-    return Row(user, role, membership, second, not user.has_usable_password(), is_you)
+    return Row(
+        user, role, membership, second, user.last_login is None and not user.has_usable_password(), is_you
+    )

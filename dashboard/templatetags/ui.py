@@ -167,6 +167,12 @@ def when(at: datetime | None, form: str = "age", now: datetime | None = None) ->
 
 
 @register.simple_tag
+def sign_in_by() -> str:
+    """What the OpenID provider is called here; nothing where there is none."""
+    return str(settings.OIDC_NAME)
+
+
+@register.simple_tag
 def maybe_url(name: str, *args: Any) -> str:
     """The address, or nothing where no such page exists."""
     try:

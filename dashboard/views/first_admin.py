@@ -35,6 +35,7 @@ class WelcomeForm(forms.Form):
     def __init__(self, user: User, data: object = None) -> None:
         known = "" if user.email == sign_in_links.NOBODY_YET else user.email
         super().__init__(data, initial={"email": known})  # type: ignore[arg-type]
+        self.fields["email"].disabled = bool(known)  # who was invited is who was meant
         self.user = user
 
     def clean_email(self) -> str:
