@@ -5,12 +5,17 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from agents.services import escalating, minutes, partitions, sending, watchdog
+from agents.services import broken, escalating, minutes, partitions, sending, watchdog
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def send_alerts() -> None:
     sending.send_due()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def test_channels() -> None:
+    broken.put_daily(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -166,13 +166,14 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONCURRENCY = 4
+CELERY_WORKER_CONCURRENCY = 12  # of these at most sending.AT_ONCE wait for receivers
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "pulse": {"task": "dashboard.tasks.pulse", "schedule": 5.0, "options": {"expires": 5}},
     "alive": {"task": "dashboard.tasks.say_alive", "schedule": 60.0, "options": {"expires": 50}},
     "watchdog": {"task": "agents.tasks.look", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "agents.tasks.send_alerts", "schedule": 5.0, "options": {"expires": 5}},
+    "daily": {"task": "agents.tasks.test_channels", "schedule": 60.0, "options": {"expires": 60}},
     "escalation": {"task": "agents.tasks.escalate", "schedule": 2.0, "options": {"expires": 2}},
     "minutes": {"task": "agents.tasks.close_minute", "schedule": 5.0, "options": {"expires": 5}},
     "standings": {"task": "checkpoints.tasks.settle", "schedule": 15.0, "options": {"expires": 15}},

@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from agents.models import Incident, IncidentState, Project
-from agents.queries import metrics
+from agents.models import AlertTarget, Incident, IncidentState, Project
+from agents.queries import metrics, targets
 
 THEME_COOKIE = "theme"
 THEMES = ("system", "dark", "light")
@@ -47,6 +47,7 @@ class TopBar:
     waiting: int
     signed_in: bool
     alerts_late: datetime | None = None
+    broken: AlertTarget | None = None
 
 
 def theme_of(request: HttpRequest | None) -> str:
@@ -97,5 +98,6 @@ def top_bar(request: HttpRequest | None, project: Project | None) -> TopBar:
     if project is None:
         return TopBar(None, projects, [], 0, signed_in=True)
     late = metrics.alerts_late_since(project.pk, timezone.now())
+    broken = targets.broken(project.pk)
     pages = _pages(project, request.path)
-    return TopBar(project, projects, pages, waiting(project), signed_in=True, alerts_late=late)
+    return TopBar(project, projects, pages, waiting(project), True, alerts_late=late, broken=broken)

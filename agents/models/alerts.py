@@ -17,6 +17,8 @@ class AlertTarget(models.Model):
     """A channel of the project, or with `person` one of somebody's own ways to be reached, best first.
 
     `changes`: a webhook that others build on hears of everything that becomes of an incident.
+    `daily_hour`: it is tested each day from this hour on (UTC). `heard_at` is when it last took a message;
+    `failed_at`, since when it takes none, and why.
     """
 
     class Kind(models.TextChoices):
@@ -38,6 +40,10 @@ class AlertTarget(models.Model):
     changes = models.BooleanField(default=False, db_default=False)
     person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="ways")
     position = models.PositiveSmallIntegerField(default=0, db_default=0)
+    daily_hour = models.PositiveSmallIntegerField(null=True)
+    heard_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    failed_why = models.CharField(max_length=300, blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -73,6 +79,8 @@ class Outbox(models.Model):
         RESOLVED = "resolved"
         CHANGED = "changed"
         TEST = "test"
+        DAILY = "daily"
+        BROKEN = "broken"
 
     target = models.ForeignKey(AlertTarget, on_delete=models.CASCADE, related_name="outbox")
     incident = models.ForeignKey(Incident, null=True, on_delete=models.CASCADE, related_name="outbox")

@@ -37,16 +37,10 @@ def receipts(project_id: int, *, most: int = RECEIPTS) -> list[Outbox]:
     return list(rows.order_by("-pk")[:most])
 
 
-def newest_failures(targets: Iterable[AlertTarget]) -> dict[int, Attempt]:
-    """The last attempt of each target whose last attempt failed, unless that was a test."""
-    ids = [target.pk for target in targets]
-    ended = Attempt.objects.filter(outbox__target_id__in=ids, ended_at__isnull=False)
-    last = ended.order_by("outbox__target_id", "-pk").distinct("outbox__target_id").select_related("outbox")
-    return {
-        one.outbox.target_id: one
-        for one in last
-        if one.outcome == Attempt.Outcome.FAILED and one.outbox.about != Outbox.About.TEST
-    }
+def broken(project_id: int) -> AlertTarget | None:
+    """The channel that has taken nothing for longest, of those that are on."""
+    failing = AlertTarget.objects.filter(project_id=project_id, person=None, enabled=True)
+    return failing.filter(failed_at__isnull=False).defer("secret").order_by("failed_at").first()
 
 
 def newest_tests(targets: Iterable[AlertTarget]) -> dict[int, Outbox]:

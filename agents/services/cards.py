@@ -49,6 +49,8 @@ SAYS_SO_ITSELF = (Outbox.About.CLOSED, Outbox.About.RESOLVED, Outbox.About.CHANG
 
 
 def subject(row: Outbox) -> str:
+    if row.about == Outbox.About.BROKEN:
+        return plain(f"[Sickbay {row.target.project.name}] Alerting is broken: {row.why}", 150)
     if row.incident is None:
         return plain(f"[Sickbay {row.target.project.name}] A test", 150)
     return plain(f"[Sickbay {row.incident.project.name}] {headline(row)}", 150)
@@ -56,8 +58,11 @@ def subject(row: Outbox) -> str:
 
 def body(row: Outbox) -> str:
     """At most ten lines."""
+    if row.about == Outbox.About.BROKEN:
+        return f"{headline(row)}.\nNext: open it, see which channels take messages.\n{alerts_link(row)}"
     if row.incident is None:
-        return f"This is a test of the target {plain(row.target.label, 100)}.\nIf you read it, alerts arrive."
+        said = "the daily test" if row.about == Outbox.About.DAILY else "a test"
+        return f"This is {said} of the target {plain(row.target.label, 100)}.\nIf you read it, alerts arrive."
     incident, agent = row.incident, row.incident.agent
     return "\n".join(
         line
@@ -80,7 +85,9 @@ def body(row: Outbox) -> str:
 def message(row: Outbox) -> Message:
     """The same for a channel of another service."""
     if row.incident is None:
-        return Message(subject(row), body(row), settings.SITE_URL, f"sickbay-test-{row.pk}")
+        wakes_nobody = row.about == Outbox.About.DAILY
+        thread = f"sickbay-test-{row.pk}"
+        return Message(subject(row), body(row), alerts_link(row), thread, is_over=wakes_nobody)
     over = row.about in (Outbox.About.CLOSED, Outbox.About.RESOLVED) or is_over(row)
     thread = f"sickbay-{urlsplit(settings.SITE_URL).netloc}-{row.incident.pk}"
     return Message(subject(row), body(row), link(row.incident), thread, over)
@@ -105,7 +112,7 @@ def _next(row: Outbox) -> str:
 def payload(row: Outbox, now: dt.datetime) -> dict[str, Any]:
     """The same as data, after Standard Webhooks: type, timestamp, data."""
     said: dict[str, Any] = {"summary": headline(row), "text": body(row), "project": row.target.project.name}
-    kind = "test" if row.incident is None else f"incident.{row.about}"
+    kind = _kind(row) if row.incident is None else f"incident.{row.about}"
     if row.about == Outbox.About.CHANGED:
         said["change"] = row.why
     if row.incident is not None:
@@ -122,7 +129,13 @@ def payload(row: Outbox, now: dt.datetime) -> dict[str, Any]:
     return {"type": kind, "timestamp": now.astimezone(dt.UTC).isoformat(), "data": said}
 
 
+def _kind(row: Outbox) -> str:
+    return "alerting.broken" if row.about == Outbox.About.BROKEN else "test"
+
+
 def headline(row: Outbox) -> str:
+    if row.about == Outbox.About.BROKEN:
+        return plain(f"Alerting is broken: {row.why}", 300)
     if row.incident is None:
         return "This is a test"
     incident = row.incident
@@ -167,6 +180,10 @@ def held(incident: Incident) -> list[str]:
 
 def link(incident: Incident) -> str:
     return f"{settings.SITE_URL}/p/{incident.project.name}/incidents/{incident.pk}/"
+
+
+def alerts_link(row: Outbox) -> str:
+    return f"{settings.SITE_URL}/p/{row.target.project.name}/alerts/"
 
 
 def plain(value: str, limit: int) -> str:

@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from agents import announce, rota
+from agents.failpoint import failpoint
 from agents.models import (
     Agent,
     Cause,
@@ -161,9 +162,11 @@ def _fire(rows: Sequence[Escalation], now: dt.datetime) -> int:
     _own_ways(ground, told, now)
     messages = [one for row in rows for one in _messages(row, ground, now)]
     made = Outbox.objects.bulk_create(messages, ignore_conflicts=True)
+    failpoint("escalation:told")
     for row in rows:
         _advance(row, now)
     _moved(rows)
+    failpoint("escalation:moved")
     for row in rows:
         announce.announce(f"incident-{row.incident_id}", row.incident.version)
     if made:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import KombuError
 
+from agents.failpoint import failpoint
 from agents.models import AlertTarget, Incident, Outbox
 
 SEND = "agents.tasks.send_alerts"
@@ -50,6 +51,7 @@ def put(
 
 def wake() -> None:
     """Ring for the worker; it asks the rows what to do."""
+    failpoint("alerts:written")
     try:
         _bell().send_task(SEND, expires=30, retry=False, ignore_result=True)
     except (KombuError, OSError, redis.RedisError) as error:

@@ -7,49 +7,77 @@
 `due_at` is when to look at the row next: the next try of a waiting one, the end of a claim. A worker that
 dies between claiming and sending leaves a claim that expires; the row is claimed again, and its receiver
 can tell a repeat by the message's id. Nothing is sent inside a transaction.
+
+A process sends to one target at a time, and to a few at once: a receiver that hangs holds up its own
+messages and no others, and never the worker's other work. Whoever claims a row while more are due rings for
+the next thread first.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import transaction
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from agents.announce import announce, changed_agent
+from agents.failpoint import failpoint
 from agents.models import AlertTarget, Attempt, Outbox
-from agents.services import cards, channels, outbox, targets, webhooks
+from agents.services import broken, cards, channels, outbox, targets, webhooks
 from agents.services.snapshots import text
 
-CLAIM = dt.timedelta(seconds=60)
+CLAIM = dt.timedelta(seconds=30)
+AT_ONCE = 8
 AT_MOST = dt.timedelta(seconds=30)
+DAILY_TRIES = 3
 BACK_OFF = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3600, 3600)
 DUE = (Outbox.State.WAITING, Outbox.State.CLAIMED)
 
 Clock = Callable[[], dt.datetime]
 
 
+choosing, sending_to = threading.Lock(), set[int]()
+
+
 def send_due(clock: Clock = timezone.now) -> int:
     """Send what is due, one row after the other, until there is no more or half a minute has passed."""
     started, sent = clock(), 0
     while clock() - started < AT_MOST:
-        claimed = claim(clock())
+        claimed = _claim_and_ring(clock())
         if claimed is None:
             return sent
-        sent += send(claimed, clock)
+        try:
+            failpoint("alerts:claimed")
+            sent += send(claimed, clock)
+        finally:
+            sending_to.discard(claimed.outbox.target_id)
     return sent
 
 
+def _claim_and_ring(now: dt.datetime) -> Attempt | None:
+    """One that this process may send to now; its target is taken until it was sent to."""
+    with choosing:
+        claimed = claim(now, but=sending_to) if len(sending_to) < AT_ONCE else None
+        if claimed is not None:
+            sending_to.add(claimed.outbox.target_id)
+        more = claimed is not None and _due(now, sending_to).exists()
+    if more:
+        outbox.wake()
+    return claimed
+
+
 @transaction.atomic
-def claim(now: dt.datetime) -> Attempt | None:
+def claim(now: dt.datetime, *, but: Collection[int] = ()) -> Attempt | None:
     """Take the row that has been due longest; other workers skip it until the claim expires."""
-    due = Outbox.objects.filter(state__in=DUE, due_at__lte=now).order_by("due_at", "pk")
-    row = due.select_for_update(skip_locked=True).first()
+    row = _due(now, but).select_for_update(skip_locked=True).first()
     if row is None:
         return None
     Attempt.objects.filter(outbox=row, outcome=Attempt.Outcome.CLAIMED).update(
@@ -59,6 +87,11 @@ def claim(now: dt.datetime) -> Attempt | None:
     row.attempts += 1
     row.save(update_fields=["state", "claimed_at", "due_at", "attempts"])
     return Attempt.objects.create(outbox=row, at=now)
+
+
+def _due(now: dt.datetime, but: Collection[int]) -> QuerySet[Outbox]:
+    due = Outbox.objects.filter(state__in=DUE, due_at__lte=now).exclude(target__in=list(but))
+    return due.order_by("due_at", "pk")
 
 
 def send(attempt: Attempt, clock: Clock) -> bool:
@@ -76,6 +109,7 @@ def send(attempt: Attempt, clock: Clock) -> bool:
     except webhooks.NotSent as error:
         _failed(attempt, row, str(error), clock())
         return False
+    failpoint("alerts:handed")
     _sent(attempt, row, clock())
     return True
 
@@ -120,6 +154,7 @@ def _channel(row: Outbox) -> None:
 def _sent(attempt: Attempt, row: Outbox, now: dt.datetime) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(outcome=Attempt.Outcome.SENT, why="", ended_at=now)
     Outbox.objects.filter(pk=row.pk, state__in=DUE).update(state=Outbox.State.SENT)
+    AlertTarget.objects.filter(pk=row.target_id).update(heard_at=now, failed_at=None, failed_why="")
     _announced(row)
 
 
@@ -131,13 +166,23 @@ def _failed(attempt: Attempt, row: Outbox, why: str, now: dt.datetime) -> None:
         outcome=Attempt.Outcome.FAILED, why=text(why, 300), ended_at=now
     )
     mine = Outbox.objects.filter(pk=row.pk, state=Outbox.State.CLAIMED, claimed_at=attempt.at)
-    if row.attempts > len(BACK_OFF) or row.about == Outbox.About.TEST:
-        mine.update(state=Outbox.State.GIVEN_UP)
+    if _is_given_up(row):
+        if mine.update(state=Outbox.State.GIVEN_UP) and row.about == Outbox.About.DAILY:
+            broken.tell_of_channel(row, why, now)
     else:
         later = now + dt.timedelta(seconds=BACK_OFF[row.attempts - 1])
         if mine.update(state=Outbox.State.WAITING, due_at=later):
             _by_another_way(row, now)
+    if row.about != Outbox.About.TEST:  # Whoever ordered a test looks at what becomes of it.
+        fails = AlertTarget.objects.filter(pk=row.target_id)
+        fails.update(failed_at=Coalesce("failed_at", Value(now)), failed_why=text(why, 300))
     _announced(row)
+
+
+def _is_given_up(row: Outbox) -> bool:
+    if row.about == Outbox.About.DAILY:
+        return row.attempts >= DAILY_TRIES
+    return row.attempts > len(BACK_OFF) or row.about == Outbox.About.TEST
 
 
 def _by_another_way(row: Outbox, now: dt.datetime) -> None:

@@ -28,6 +28,7 @@ from agents.models import AlertTarget, Outbox
 from agents.services import audit, channels, outbox, webhooks
 from agents.services.snapshots import text
 
+CHANGEABLE = ("label", "address", "secret", "enabled", "changes", "daily_hour")
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -45,7 +46,14 @@ class Kept:
 
 @transaction.atomic
 def add_channel(
-    *, actor: Actor, kind: str, label: str, said: Mapping[str, str], now: dt.datetime, pk: int | None = None
+    *,
+    actor: Actor,
+    kind: str,
+    label: str,
+    said: Mapping[str, str],
+    now: dt.datetime,
+    pk: int | None = None,
+    daily_hour: int | None = None,
 ) -> AlertTarget | None:
     """A channel of another service, with everything that it asks for; None when `pk` is not there.
 
@@ -62,7 +70,8 @@ def add_channel(
             return None
         target = found
     target.label = text(label.strip(), 100) or channels.CHANNELS[kind].title
-    target.address, target.secret = outline, encrypt(json.dumps(kept))
+    target.address, target.secret, target.daily_hour = outline, encrypt(json.dumps(kept)), daily_hour
+    target.heard_at, target.failed_at, target.failed_why = None, None, ""
     target.save()
     _written_down(actor, "add target" if pk is None else "change target", target, now)
     return target
@@ -79,7 +88,15 @@ def _read(kind: str, said: Mapping[str, str]) -> dict[str, str]:
 
 
 @transaction.atomic
-def add(*, actor: Actor, kind: str, label: str, address: str, now: dt.datetime) -> Kept:
+def add(
+    *,
+    actor: Actor,
+    kind: str,
+    label: str,
+    address: str,
+    now: dt.datetime,
+    daily_hour: int | None = None,
+) -> Kept:
     address = checked(kind, address)
     _not_ours(kind, address)
     secret = new_secret() if kind == AlertTarget.Kind.WEBHOOK else None
@@ -89,6 +106,7 @@ def add(*, actor: Actor, kind: str, label: str, address: str, now: dt.datetime) 
         label=text(label.strip(), 100) or address[:100],
         address=address,
         secret=encrypt(secret) if secret else None,
+        daily_hour=daily_hour,
         created_at=now,
     )
     _written_down(actor, "add target", target, now)
@@ -105,6 +123,7 @@ def change(
     enabled: bool,
     now: dt.datetime,
     changes: bool | None = None,
+    daily_hour: int | None = None,
 ) -> Kept | None:
     """None when it is not there, or another project's."""
     target = AlertTarget.objects.select_for_update().filter(pk=pk, project_id=actor.project_id).first()
@@ -114,13 +133,15 @@ def change(
     if address != target.address:
         _not_ours(target.kind, address)
         target.address, target.secret = address, None
+        target.heard_at, target.failed_at, target.failed_why = None, None, ""
         if target.kind == AlertTarget.Kind.WEBHOOK:
             secret = new_secret()
             target.secret = encrypt(secret)
     target.label, target.enabled = text(label.strip(), 100) or address[:100], enabled
     if changes is not None and target.kind == AlertTarget.Kind.WEBHOOK:
         target.changes = changes
-    target.save(update_fields=["label", "address", "secret", "enabled", "changes"])
+    target.daily_hour = daily_hour
+    target.save(update_fields=[*CHANGEABLE, "heard_at", "failed_at", "failed_why"])
     _written_down(actor, "change target", target, now)
     return Kept(target, secret)
 

@@ -21,13 +21,13 @@ import msgspec
 from django.db import transaction
 
 from agents import announce
+from agents.failpoint import failpoint
 from agents.models import Cause, Command, Instance, Kind
 from agents.services import entries, epochs, incidents, pauses, settling
 from agents.services import restoring as shown
 from agents.services.snapshots import text
 from checkpoints import blast, proving, queries, store
 from checkpoints.diffs import workspace
-from checkpoints.failpoint import failpoint
 from checkpoints.models import Checkpoint, HandEdits, Rollback, Standing, Why
 from checkpoints.proving import Roots
 from checkpoints.services import standing

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 
 from agents.access import Actor
+from agents.failpoint import failpoint
 from agents.models import Agent, Decision, Incident, Project
 from agents.services import audit
 from checkpoints import queries, store, thinning
-from checkpoints.failpoint import failpoint
 from checkpoints.models import Checkpoint, RetentionPolicy, Rollback, Standing
 from checkpoints.services import sweeping
 

@@ -18,8 +18,8 @@ from itertools import islice
 
 from django.db import connection, transaction
 
+from agents.failpoint import failpoint
 from checkpoints import store
-from checkpoints.failpoint import failpoint
 from checkpoints.models import Checkpoint, Lease
 from sickbay.tree.read import Damaged, links
 

@@ -21,11 +21,11 @@ import msgspec
 from django.db import connection, transaction
 
 from agents import announce
+from agents.failpoint import failpoint
 from agents.models import Instance, Kind
 from agents.services import entries, epochs, incidents, rows, snapshots
 from agents.services.lines import Hex32, Time
 from checkpoints import queries, store
-from checkpoints.failpoint import failpoint
 from checkpoints.measuring import ROOTS, Shape
 from checkpoints.models import Checkpoint, Dependencies, Lease, Standing, Why
 from checkpoints.services import admitting, dating, watches

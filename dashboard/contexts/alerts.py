@@ -31,7 +31,12 @@ ABOUT = {
     Outbox.About.RESOLVED: "Decided",
     Outbox.About.CHANGED: "Changed",
     Outbox.About.TEST: "Test",
+    Outbox.About.DAILY: "Daily test",
+    Outbox.About.BROKEN: "Alerting",
 }
+
+
+HOURS = [("", "No"), *((str(hour), f"From {hour:02}:00 UTC") for hour in range(24))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,13 @@ class Target:
     address: str
     test: Receipt | None
     lacks: str
-    failed: Attempt | None
+    daily: str
     service: str = ""
     fields: list[tuple[str, Field]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return str(self.target.pk)
 
 
 def page(
@@ -139,7 +148,7 @@ def page(
 def listed(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
     """Targets with their last test, and the newest receipts: the part that moves by itself."""
     found = targets.of_project(project.pk)
-    tests, failures = targets.newest_tests(found), targets.newest_failures(found)
+    tests = targets.newest_tests(found)
     may = access.can(actor, "targets", project)
     return {
         "project": project,
@@ -147,7 +156,8 @@ def listed(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
         "may_change": may,
         "told": any(target.enabled and not _lacks(target) for target in found),
         "any_on": any(target.enabled for target in found),
-        "targets": [_target(target, tests.get(target.pk), may, failures.get(target.pk)) for target in found],
+        "targets": [_target(target, tests.get(target.pk), may) for target in found],
+        "hours": HOURS,
         "receipts": [receipt(row) for row in targets.receipts(project.pk)],
         "topic": f"project-{project.pk}",
     }
@@ -187,15 +197,15 @@ def _form(kind: AlertTarget.Kind, typed: Typed | None) -> Form:
     return Form(kind, KINDS[kind], label, address, error)
 
 
-def _target(target: AlertTarget, test: Outbox | None, may_change: bool, failed: Attempt | None) -> Target:
+def _target(target: AlertTarget, test: Outbox | None, may_change: bool) -> Target:
     address = target.address if may_change else _outline(target)
     channel = channels.CHANNELS.get(target.kind)
     icon = channel.icon if channel else KINDS[AlertTarget.Kind(target.kind)].icon
     fields = [(f"{field.name}-{target.pk}", field) for field in channel.fields] if channel else []
     tested = receipt(test) if test else None
-    return Target(
-        target, icon, address, tested, _lacks(target), failed, channel.title if channel else "", fields
-    )
+    daily = "" if target.daily_hour is None else str(target.daily_hour)
+    title = channel.title if channel else ""
+    return Target(target, icon, address, tested, _lacks(target), daily, title, fields)
 
 
 def _lacks(target: AlertTarget) -> str:

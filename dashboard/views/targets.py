@@ -16,6 +16,8 @@ from dashboard.contexts import alerts as context
 from dashboard.contexts.asked import words
 from dashboard.request import ProjectRequest, member
 
+HOURS = {str(hour) for hour in range(24)}
+
 
 @require_GET
 @member()
@@ -43,7 +45,10 @@ def add(request: ProjectRequest, kind: str) -> HttpResponse:
     if AlertTarget.objects.filter(project=request.project, kind=kind, address=address).exists():
         return _refused(request, kind, "This address is a target already.")
     try:
-        kept = targets.add(actor=request.actor, kind=kind, label=label, address=address, now=request.now)
+        kept = targets.add(
+            actor=request.actor, kind=kind, label=label, address=address, now=request.now,
+            daily_hour=_daily_hour(request),
+        )  # fmt: skip
     except targets.Refused as refused:
         return _refused(request, kind, str(refused))
     return _shown(request, kept)
@@ -61,7 +66,7 @@ def change(request: ProjectRequest, pk: int) -> HttpResponse:
     try:
         kept = targets.change(
             actor=request.actor, pk=pk, label=label, address=address, enabled=target.enabled,
-            now=request.now, changes="changes" in request.POST,
+            now=request.now, changes="changes" in request.POST, daily_hour=_daily_hour(request),
         )  # fmt: skip
     except targets.Refused as refused:
         return _refused(request, str(pk), str(refused))
@@ -108,8 +113,9 @@ def _keep_channel(request: ProjectRequest, kind: str, pk: int | None) -> HttpRes
     }
     try:
         kept = targets.add_channel(
-            actor=request.actor, kind=kind, label=label, said=said, now=request.now, pk=pk
-        )
+            actor=request.actor, kind=kind, label=label, said=said, now=request.now, pk=pk,
+            daily_hour=_daily_hour(request),
+        )  # fmt: skip
     except targets.Refused as refused:
         return _refused(request, kind if pk is None else str(pk), str(refused))
     if kept is None:
@@ -126,6 +132,12 @@ def _typed(request: ProjectRequest) -> tuple[str, str]:
     """Bounded, and longer than any address may be: one that is cut would pass, and lead elsewhere."""
     label, address = (words(request.POST.get(name, ""), 2_000).strip() for name in ("label", "address"))
     return label, address
+
+
+def _daily_hour(request: ProjectRequest) -> int | None:
+    """The hour of its daily test; anything else is none."""
+    said = request.POST.get("daily", "")
+    return int(said) if said in HOURS else None
 
 
 def _shown(request: ProjectRequest, kept: targets.Kept) -> HttpResponse:

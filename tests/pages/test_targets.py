@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from agents import access
 from agents.models import AlertTarget, Attempt, AuditEntry, Outbox, Project, User
-from agents.services import targets
+from agents.services import sending, targets
+from tests.domain import receivers
 
 PAGE = "/p/main/alerts/"
 MAIL = {"label": "payments on-call", "address": "oncall@example.com"}
@@ -217,16 +218,50 @@ def test_constant_number_of_queries(client: Client, alice: User, project: Projec
     assert len(many) == len(few)
 
 
-def test_a_target_whose_last_alert_failed_says_so_in_red(
-    client: Client, alice: User, project: Project
+def fails(one: AlertTarget, about: str) -> None:
+    """A message that could not be handed over: it would lead into our own network."""
+    AlertTarget.objects.filter(pk=one.pk).update(address="http://127.0.0.1:9/")
+    Outbox.objects.create(target=one, about=about, key=about, due_at=timezone.now())
+    assert sending.send_due() == 0
+
+
+def test_a_target_that_takes_nothing_says_so_in_red(
+    client: Client, alice: User, project: Project, settings: Any
 ) -> None:
-    """It does not read *on* while messages do not arrive; the next one that does makes it good again."""
+    """It does not read *on*, every page has a banner; the first message that it takes makes it good again."""
     one = target(alice, project, "webhook")
-    row = Outbox.objects.create(target=one, about="joined", key="k", state="waiting")
-    Attempt.objects.create(outbox=row, outcome="failed", why="it answered 503", ended_at=timezone.now())
+    fails(one, "joined")
     html = page(client)
-    assert f'id="failed-{one.pk}"' in html and "its last alert failed" in html and "it answered 503" in html
-    assert "<span>on</span>" not in html
-    Attempt.objects.create(outbox=row, outcome="sent", ended_at=timezone.now())
+    assert f'id="failed-{one.pk}"' in html and "it takes no messages since" in html
+    assert "<span>on</span>" not in html and "Took no message yet" in html
+    assert 'id="channel-broken"' in client.get("/p/main/").content.decode()
+    settings.ALERT_ALLOW_CIDRS = ["127.0.0.0/8"]
+    with receivers.web_server() as hook:
+        AlertTarget.objects.update(address=hook.url)
+        client.post(f"{PAGE}{one.pk}/test/")
+        assert sending.send_due() == 1
     html = page(client)
-    assert "its last alert failed" not in html and "<span>on</span>" in html
+    assert "takes no messages" not in html and "<span>on</span>" in html and "Last took a message" in html
+    assert 'id="channel-broken"' not in client.get("/p/main/").content.decode()
+
+
+def test_a_test_that_fails_raises_no_alarm(client: Client, alice: User, project: Project) -> None:
+    """Whoever ordered it reads its result beside the target; the banner is for what nobody looks at."""
+    fails(target(alice, project), "test")
+    assert 'id="channel-broken"' not in page(client)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("9", 9), ("0", 0), ("", None), ("24", None), ("-1", None), ("x", None)]
+)
+def test_a_daily_test_is_switched_in_the_form(
+    client: Client, said: str, kept: int | None, project: Project
+) -> None:
+    """An hour of the day, or none; the page says which, and a change may take it away."""
+    client.post(PAGE + "add/email/", MAIL | {"daily": said})
+    one = AlertTarget.objects.get()
+    assert one.daily_hour == kept
+    assert ("tested daily from" in page(client)) is (kept is not None)
+    client.post(f"{PAGE}{one.pk}/change/", MAIL | {"daily": "7"})
+    one.refresh_from_db()
+    assert one.daily_hour == 7 and "tested daily from 07:00 UTC" in page(client)

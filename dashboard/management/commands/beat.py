@@ -23,6 +23,7 @@ from kombu.exceptions import OperationalError
 
 from dashboard import health
 from dashboard.management.asking import direct_parameters
+from dashboard.standing_in import StandIn
 
 LOCK = 7_420_002
 ROUND = 1.0
@@ -47,7 +48,8 @@ def beat(app: Any, rounds: threading.Event) -> None:
     try:
         with lock_connection() as held:
             said = "beat lost its lock"
-            tick_while_held(app, held, rounds)
+            with StandIn():
+                tick_while_held(app, held, rounds)
     except psycopg.OperationalError as error:
         log.warning(said, why=str(error).strip())
         rounds.wait(ROUND)

@@ -1,6 +1,6 @@
 """Named places to die at, for tests of what a kill leaves behind.
 
-`SICKBAY_FAILPOINT=taking:row` dies there; with `:3` behind it, at the third passing.
+`SICKBAY_FAILPOINT=alerts:claimed` dies there; with `:3` behind it, at the third passing.
 """
 
 from __future__ import annotations
