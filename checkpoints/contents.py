@@ -85,41 +85,71 @@ def value(checkpoint: Checkpoint, path: Path, *, reveal: bool) -> Part | None:
 
 def item(checkpoint: Checkpoint, path: Path) -> tuple[Item, Path] | None:
     """What stands at the path, not yet loaded, and the path as the tree has it."""
+    way = walk(checkpoint, path)
+    return way[-1] if len(way) == len(path) + 1 else None
+
+
+def walk(checkpoint: Checkpoint, path: Path) -> list[tuple[Item, Path]]:
+    """What stands on the way, from the whole memory on, as far as it leads.
+
+    In the paths the places of lists are numbers, however they were written.
+    """
     if checkpoint.memory is None:
-        return None
-    return _at(bytes(checkpoint.memory), path, fetching(checkpoint))
-
-
-def _at(root: bytes, path: Path, fetch: Fetch) -> tuple[Item, Path] | None:
-    """The value, and its path in which the places of lists are numbers, however they were written."""
-    found: Item | None = places.value(root, (), fetch)
-    walked: Path = ()
+        return []
+    fetch = fetching(checkpoint)
+    way: list[tuple[Item, Path]] = [(places.whole(bytes(checkpoint.memory), fetch), ())]
     for step in path:
-        if found is None:
-            return None
-        inner, spelled = places.inside(found, step, fetch), step
-        if inner is None and isinstance(step, str) and step.isascii() and step.isdigit() and len(step) < 10:
-            spelled = int(step)
-            inner = places.inside(found, spelled, fetch)
-        found, walked = inner, (*walked, spelled)
-    return (found, walked) if found is not None else None
+        there, walked = way[-1]
+        spelled = _spelled(there, step, fetch)
+        inner = places.inside(there, spelled, fetch)
+        if inner is None:
+            break
+        way.append((inner, (*walked, spelled)))
+    return way
+
+
+def spelled(checkpoint: Checkpoint, path: Path) -> Path:
+    """The path as the tree has it, as far as it leads, and one step further into a list."""
+    way = walk(checkpoint, path)
+    if not way or len(way) > len(path):
+        return way[-1][1] if way else path
+    there, walked = way[-1]
+    return (*walked, _spelled(there, path[len(walked)], fetching(checkpoint)), *path[len(walked) + 1 :])
+
+
+def _spelled(within: Item, step: str | int, fetch: Fetch) -> str | int:
+    """`3` is a place where it leads into a list, and a key elsewhere."""
+    is_number = isinstance(step, str) and step.isascii() and step.isdigit() and len(step) < 10
+    return int(step) if is_number and places.is_list(within, fetch) else step
 
 
 def entry(checkpoint: Checkpoint, path: str) -> Listed | None:
     """What stands at this path, which is written as the list writes it."""
-    found = Listed(b"", Entry(b"", SUBDIRECTORY, name=bytes(checkpoint.workspace or b"")))
+    way = way_to(checkpoint, path)
+    return way[-1] if len(way) == path.count("/") + 2 else None
+
+
+def way_to(checkpoint: Checkpoint, path: str) -> list[Listed]:
+    """What stands on the way to it, from the whole workspace on, as far as it leads."""
     if checkpoint.workspace is None:
-        return None
+        return []
     fetch = fetching(checkpoint)
+    found = Listed(b"", Entry(b"", SUBDIRECTORY, name=bytes(checkpoint.workspace)))
+    way = [found]
     for part in path.split("/"):
         inside = _inside(found.entry, fetch)
         exact = part.encode("utf-8", "surrogatepass")
         one = next((one for one in inside if one.filename == exact), None)
         one = one or next((one for one in inside if shown(one.filename) == part), None)
         if one is None:
-            return None
+            return way
         found = Listed(found.path + b"/" + one.filename if found.path else one.filename, one)
-    return found
+        way.append(found)
+    return way
+
+
+def inside(checkpoint: Checkpoint, directory: Listed) -> list[Entry]:
+    return _inside(directory.entry, fetching(checkpoint))
 
 
 def data(checkpoint: Checkpoint, found: Entry, *, reveal: bool) -> Part:

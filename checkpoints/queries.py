@@ -212,6 +212,12 @@ def watches(agent_id: int) -> list[Watch]:
     return list(found.prefetch_related(Prefetch("seen", Watched.objects.select_related("instance"))))
 
 
+def watch(project_id: int, pk: int) -> Watch | None:
+    if not 0 < pk < 2**63:
+        return None
+    return Watch.objects.select_related("agent__project").filter(pk=pk, agent__project_id=project_id).first()
+
+
 def rollbacks() -> QuerySet[Rollback]:
     """With what their `stage` asks for."""
     return Rollback.objects.select_related("command", "instance", "agent")

@@ -10,6 +10,8 @@ from checkpoints.api import contents as contents
 from checkpoints.api import documented, door, restoring
 from checkpoints.api import operators as operators
 from checkpoints.api import rolling as rolling
+from checkpoints.api import since as since
+from checkpoints.api import watching as watching
 
 AGENTS_ROUTES.update(documented.ROUTES)
 AGENT = "api/v1/agents/<str:agent>/"

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from agents.api import problems
 from agents.models import Agent, Command, Entry, Incident, Instance, Pause
-from agents.queries import budgets
+from agents.queries import budgets, timeline
 from agents.services import alerts, decisions, incidents
 
 Row = TypeVar("Row")
@@ -73,6 +73,14 @@ def entry(found: Entry) -> dict[str, Any]:
         "late": found.late,
         "ref": found.ref or None,
         "body": _json(found.body),
+    }
+
+
+def searched(found: timeline.Page) -> dict[str, Any]:
+    return {
+        "entries": [entry(one) for one in found.entries],
+        "next": str(found.older) if found.older else None,
+        "searched_to": found.searched_to,
     }
 
 

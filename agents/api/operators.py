@@ -92,17 +92,36 @@ def agent_timeline(
     limit: Limit = 100,
     before: Annotated[str, Field(max_length=90)] | None = None,
     kind: Kind | None = None,
+    text: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")] | None = None,
 ) -> Any:
-    """The newest first."""
+    """The newest first. `text`: only those with all its words, or "words in quotes" as they stand.
+
+    It is sought in titles, names, inputs and outputs, 20,000 entries at once: then `searched_to` says how far
+    back, and `next` goes on, also from a page with nothing on it. An action and the failure that it ended
+    with stand on one page, which then has one more.
+    """
     found = agent_of(request, name)
     place = timeline.key(before) if before else None
     if before and place is None:
         raise problems.Problem(
             422, "invalid", "before: it is no `next` of this list.", "Pass `next` as it is."
         )
+    if text is not None:
+        chosen = timeline.Chosen(kind=kind or "", text=text)
+        return answers.searched(timeline.down(found.pk, chosen, place, size=limit))
     rows = listing.entries(found.pk, kind=kind, before=place, limit=limit)
     shown, following = answers.page(rows, limit, lambda entry: str(timeline.key_of(entry)))
-    return {"entries": [answers.entry(entry) for entry in shown], "next": following}
+    return {"entries": [answers.entry(entry) for entry in shown], "next": following, "searched_to": None}
+
+
+@api.get("entries/{id}/", response={200: schema.EntryDetailOut, **REFUSED}, tags=["agents"])
+def one_entry(request: HttpRequest, id: str) -> Any:
+    """One line of a timeline by its id, whichever agent's it is."""
+    found = timeline.find_in(actor_of(request).project_id, id)
+    if found is None:
+        raise problems.not_found("entry")
+    allowed(request, "view", found)
+    return answers.entry(found) | {"agent": listing.agent_name(found.agent_id)}
 
 
 @api.post("agents/{name}/pause/", response={200: schema.PausedOut, **CHANGED}, tags=["agents"])

@@ -90,9 +90,14 @@ class EntryOut(Schema):
     body: Any
 
 
+class EntryDetailOut(EntryOut):
+    agent: str
+
+
 class EntriesOut(Schema):
     entries: list[EntryOut]
     next: str | None
+    searched_to: dt.datetime | None = Field(description="How far back a text was sought, if not to the end.")
 
 
 class PauseOut(Schema):

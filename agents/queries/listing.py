@@ -30,6 +30,11 @@ def agent(project_id: int, name: str) -> Agent | None:
     return _whole(Agent.objects.filter(project_id=project_id, name=name)).first()
 
 
+def agent_name(pk: int) -> str:
+    """Of an entry's agent; nothing when that is gone."""
+    return Agent.objects.filter(pk=pk).values_list("name", flat=True).first() or ""
+
+
 def entries(agent_id: int, *, kind: str | None, before: timeline.Key | None, limit: int) -> list[Entry]:
     """The newest first; one more than `limit`."""
     rows = Entry.objects.filter(agent_id=agent_id).order_by("-at", "-id").defer("digest")

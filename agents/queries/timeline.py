@@ -98,6 +98,13 @@ def older(agent_id: int, chosen: Chosen, before: Key, *, size: int = PAGE) -> Pa
     return replace(page, newer=_top(page.entries) or before)
 
 
+def down(agent_id: int, chosen: Chosen, before: Key | None, *, size: int) -> Page:
+    """The page below a key, or the first one."""
+    if before is None:
+        return newest(agent_id, chosen, size=size)
+    return older(agent_id, chosen, before, size=size)
+
+
 def newer(agent_id: int, chosen: Chosen, after: Key, *, size: int = PAGE) -> Page:
     """The page above a key; when it would not be full, the first page."""
     rows = _of(agent_id, chosen).filter(pk__gt=tuple(after)).order_by("at", "id")
@@ -122,8 +129,17 @@ def count_newer(agent_id: int, chosen: Chosen, than: Key, *, most: int = 100) ->
 
 
 def find(agent_id: int, id: str) -> Entry | None:
-    """An entry of the agent by its id: a run's by its number, the server's own by the time in its UUIDv7."""
-    rows = Entry.objects.filter(agent_id=agent_id)
+    """An entry of the agent by its id."""
+    return _find(Entry.objects.filter(agent_id=agent_id), id)
+
+
+def find_in(project_id: int, id: str) -> Entry | None:
+    """The same over all agents of a project."""
+    return _find(Entry.objects.filter(project_id=project_id), id)
+
+
+def _find(rows: QuerySet[Entry], id: str) -> Entry | None:
+    """A run's by its number, the server's own by the time in its UUIDv7."""
     if match := re.fullmatch(r"([0-9a-f]{32})-([0-9]{1,18})", id, re.ASCII):
         return rows.filter(run_id=UUID(match[1]), seq=int(match[2])).first()
     try:

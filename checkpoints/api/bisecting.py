@@ -11,9 +11,8 @@ from pydantic import Field
 from agents.api import problems
 from agents.api.operators import CHANGED, agent_of, api
 from checkpoints import checks, judging, queries
-from checkpoints.api import schema
+from checkpoints.api import schema, shown
 from checkpoints.checks import Check
-from checkpoints.models import Checkpoint
 
 Text = Annotated[str, Field(max_length=checks.LONGEST_VALUE)]
 
@@ -26,7 +25,7 @@ def bisect_agent(
     path: Text = "",
     value: Text = "",
     where: schema.Where = "memory",
-    instance: Annotated[str, Field(max_length=63, pattern=r"^[^\x00]*$")] | None = None,
+    instance: schema.InstanceName | None = None,
     newest: uuid.UUID | None = None,
     oldest: uuid.UUID | None = None,
 ) -> Any:
@@ -47,15 +46,9 @@ def bisect_agent(
         "check": check.words,
         "result": line.found.ends,
         "message": line.sentence,
-        "good": _shown(line.good),
-        "bad": _shown(line.bad),
+        "good": shown.brief(line.good),
+        "bad": shown.brief(line.bad),
         "looks": line.found.looks,
         "checkpoints": len(line.steps),
         "skipped": [line.steps[place].id for place in line.found.skipped],
     }
-
-
-def _shown(found: Checkpoint | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"id": found.pk, "at": found.at, "label": found.label or None, "standing": found.standing}

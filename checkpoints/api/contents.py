@@ -22,7 +22,7 @@ from pydantic import Field
 from agents.api import answers, problems
 from agents.api import schema as base
 from agents.api.operators import REFUSED, Limit, actor_of, api
-from checkpoints import contents
+from checkpoints import contents, nearest
 from checkpoints.api import schema
 from checkpoints.api.operators import checkpoint_of
 from checkpoints.diffs.plain import KINDS, shown
@@ -78,13 +78,11 @@ def memory_of_checkpoint(
     found = checkpoint_of(request, id, "decide" if reveal else "view")
     place = contents.place(path)
     if place is None:
-        raise problems.Problem(
-            422, "invalid", "path: it is no place in a memory.", 'Write messages.3 or ["messages", 3].'
-        )
-    with _told():
+        raise no_place()
+    with told():
         part = contents.value(found, place, reveal=reveal)
         if part is None:
-            raise problems.not_found("place in this memory")
+            raise _nothing(nearest.place(found, place))
         said = "memory " + ".".join(str(step) for step in place)
         return _download(request, found, part, said.strip(), "application/json", reveal=reveal)
 
@@ -104,10 +102,10 @@ def files_of_checkpoint(
         raise problems.Problem(
             422, "invalid", "before: it is no `next` of this list.", "Pass `next` as it is."
         )
-    with _told():
+    with told():
         start = contents.entry(found, under.rstrip("/")) if under else None
         if under and (start is None or start.entry.kind not in (SUBDIRECTORY, IN_PLACE)):
-            raise problems.not_found("directory in this checkpoint")
+            raise _nothing(nearest.file(found, under.rstrip("/") + "/"))
         rows = contents.listed(found, under=start, after=after, limit=limit)
     start_at = len(start.path) + 1 if start else 0
     page, following = answers.page(rows, limit, lambda row: _key(row.path[start_at:]))
@@ -123,10 +121,10 @@ def files_of_checkpoint(
 def file_of_checkpoint(request: HttpRequest, id: uuid.UUID, path: Path, reveal: bool = False) -> Any:
     """One file, by its path as the list writes it; of a link, where it leads."""
     found = checkpoint_of(request, id, "decide" if reveal else "view")
-    with _told():
+    with told():
         one = contents.entry(found, path)
         if one is None:
-            raise problems.not_found("file in this checkpoint")
+            raise _nothing(nearest.file(found, path))
         if one.entry.kind in (SUBDIRECTORY, IN_PLACE):
             raise problems.Problem(
                 422, "a_directory", "It is a directory.", "List what is in it: files/?under=…"
@@ -151,7 +149,7 @@ def _download(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """What is in the way of an answer, in words."""
     try:
         yield
@@ -167,6 +165,16 @@ def _told() -> Iterator[None]:
         raise problems.Problem(
             409, "damaged", f"It cannot be read: {error}.", "Run manage.py verify on the server."
         ) from error
+
+
+def no_place() -> problems.Problem:
+    return problems.Problem(
+        422, "invalid", "path: it is no place in a memory.", 'Write messages.3 or ["messages", 3].'
+    )
+
+
+def _nothing(sentence: str) -> problems.Problem:
+    return problems.Problem(404, "not_found", sentence, "Name what is there.")
 
 
 def _shown(row: contents.Listed) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
 from agents.api import schema as base
-from agents.api.schema import Input, Reason
+from agents.api.schema import EntryOut, Input, Reason
 
 Path = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
@@ -190,7 +190,7 @@ class AnsweredOut(Schema):
     effect: EffectOut
 
 
-class LostCheckpointOut(Schema):
+class BriefOut(Schema):
     id: uuid.UUID
     at: dt.datetime
     label: str | None
@@ -200,7 +200,7 @@ class LostCheckpointOut(Schema):
 class LostOut(Schema):
     """`entries` and `actions` stop counting at 10,000, the list of checkpoints at 200."""
 
-    checkpoints: list[LostCheckpointOut]
+    checkpoints: list[BriefOut]
     entries: int
     actions: int
 
@@ -244,14 +244,16 @@ class DiffOut(Schema):
 
 Op = Literal["equals", "is_not", "contains", "exists", "greater", "less", "longer"]
 Where = Literal["memory", "file"]
+Policy = Literal["observe", "enforce"]
+InstanceName = Annotated[str, Field(max_length=63, pattern=r"^[^\x00]*$")]
 
 
 class BisectOut(Schema):
     check: str = Field(description="The check in words.")
     result: str = Field(description="found, newest_passes, oldest_fails, nothing or unknown.")
     message: str
-    good: LostCheckpointOut | None = Field(description="The last that passes before it.")
-    bad: LostCheckpointOut | None = Field(description="The first that fails.")
+    good: BriefOut | None = Field(description="The last that passes before it.")
+    bad: BriefOut | None = Field(description="The first that fails.")
     looks: int = Field(description="How many were judged.")
     checkpoints: int = Field(description="How many there are.")
     skipped: list[uuid.UUID] = Field(description="Those that could not be judged.")
@@ -273,3 +275,67 @@ class WrongOut(Schema):
     paused: list[str]
     already: list[str]
     effects: list[EffectOut]
+
+
+class SinceOut(Schema):
+    agent: str
+    path: str
+    where: Where
+    asked: BriefOut = Field(description="The checkpoint whose state is meant.")
+    there: bool = Field(description="Something stands there.")
+    since: BriefOut = Field(description="From it on, without a break, it is so.")
+    before: BriefOut | None = Field(description="The one before it, which has another.")
+    bound: bool = Field(description="No more could be looked at: ask on with newest=since.id.")
+    looked_at: int
+    message: str
+    actions: list[EntryOut] = Field(description="What was done between the two, newest first.")
+    more_actions: bool
+
+
+class WatchIn(Input):
+    """The check, as *bisect* takes it. `enforce`: when it begins to fail, that is a failure that counts."""
+
+    op: Op
+    path: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = ""
+    value: Annotated[str, StringConstraints(max_length=1000)] = ""
+    where: Where = "memory"
+    policy: Policy = "observe"
+
+
+class SeenOut(Schema):
+    instance: str
+    passes: bool | None = Field(description="null: its newest checkpoint could not be judged.")
+    checkpoint: uuid.UUID = Field(description="The newest that was judged.")
+    at: dt.datetime
+    since: dt.datetime = Field(description="Since when it stands so.")
+
+
+class WatchOut(Schema):
+    id: int
+    agent: str
+    check: str = Field(description="The check in words.")
+    op: Op
+    path: str
+    value: str
+    where: Where
+    policy: Policy
+    on: bool
+    by: str
+    at: dt.datetime
+    seen: list[SeenOut] = Field(description="How each instance stands.")
+
+
+class WatchesOut(Schema):
+    watches: list[WatchOut]
+
+
+class TurnWatchIn(Input):
+    on: bool
+
+
+class WatchPolicyIn(Input):
+    policy: Policy
+
+
+class RemovedOut(Schema):
+    message: str

@@ -11,6 +11,12 @@ from checkpoints.models import Checkpoint, Rollback
 LONGEST_TARGET = 500
 
 
+def brief(row: Checkpoint | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {"id": row.pk, "at": row.at, "label": row.label or None, "standing": row.standing}
+
+
 def rollback(row: Rollback) -> dict[str, Any]:
     return {
         "id": row.pk, "agent": row.agent.name, "instance": row.instance.name, "state": row.stage,
@@ -40,7 +46,7 @@ def blast(found: Blast) -> dict[str, Any]:
         "checkpoint": target.pk, "agent": target.agent.name, "instance": target.instance.name,
         "at": target.at, "standing": target.standing, "label": target.label or None,
         "lost": {
-            "checkpoints": [_lost(row) for row in found.lost],
+            "checkpoints": [brief(row) for row in found.lost],
             "entries": found.entries,
             "actions": found.actions,
         },
@@ -52,10 +58,6 @@ def blast(found: Blast) -> dict[str, Any]:
         "damaged": found.is_damaged, "needs_even_bad": found.needs_even_bad, "undo": found.is_undo,
         "shared_workspace": found.is_shared,
     }  # fmt: skip
-
-
-def _lost(row: Checkpoint) -> dict[str, Any]:
-    return {"id": row.pk, "at": row.at, "label": row.label or None, "standing": row.standing}
 
 
 def _hex(name: bytes | memoryview | None) -> str | None:

@@ -17,9 +17,14 @@ from sickbay.tree.text import dump
 Nodes = dict[bytes, bytes]
 
 
+def whole(root: bytes, fetch: Fetch) -> Item:
+    """A memory as an item."""
+    return root_item(checked([root], fetch)[root])
+
+
 def value(root: bytes, path: Path, fetch: Fetch) -> Item | None:
     """What stands at the path in a memory."""
-    found: Item | None = root_item(checked([root], fetch)[root])
+    found: Item | None = whole(root, fetch)
     for step in path:
         found = inside(found, step, fetch) if found is not None else None
     return found
@@ -51,13 +56,21 @@ def stretch(container: Item, start: int, end: int, fetch: Fetch) -> list[Item]:
 
 def names(root: bytes, fetch: Fetch, most: int) -> list[bytes]:
     """The keys of a memory, as they are spelled; none when it has more than `most`, or is no object."""
-    item = root_item(checked([root], fetch)[root])
-    if not item.is_container or kind(item, {}) != b"{":
+    return keys(whole(root, fetch), fetch, most)
+
+
+def is_list(item: Item, fetch: Fetch) -> bool:
+    return item.is_container and kind(item, _own(item, fetch)) == b"["
+
+
+def keys(item: Item, fetch: Fetch, most: int) -> list[bytes]:
+    """The same of an object anywhere in it."""
+    nodes = _own(item, fetch)
+    if not item.is_container or kind(item, nodes) != b"{":
         return []
-    parts = pieces(item, {})
+    parts = pieces(item, nodes)
     if node.items_in(parts) > most:
         return []
-    nodes: Nodes = {}
     _load(parts, nodes, fetch)
     return [found.key for part in parts for found in items_of(part, nodes, b"{")]
 

@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from checkpoints import queries
 from checkpoints.models import Watch
 from checkpoints.services import watches
 from dashboard.contexts import bisect
@@ -73,9 +74,7 @@ def remove(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _find(request: ProjectRequest, pk: int) -> Watch:
-    found = (
-        Watch.objects.select_related("agent__project").filter(pk=pk, agent__project=request.project).first()
-    )
+    found = queries.watch(request.project.pk, pk)
     if found is None:
         raise Http404
     return found

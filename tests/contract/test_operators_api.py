@@ -25,7 +25,7 @@ class Operator:
         self.headers = {"Authorization": f"Bearer {made.text}"}
         self.client = Client()
 
-    def get(self, path: str, **query: Any) -> tuple[int, Any]:
+    def get(self, path: str, /, **query: Any) -> tuple[int, Any]:
         answer = self.client.get(f"/api/v1/{path}", query, headers=self.headers)
         return answer.status_code, json.loads(answer.content)
 

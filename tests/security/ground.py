@@ -153,7 +153,7 @@ def made(project: Project, alice: User) -> Ground:
             "..": str(now.pk), "rollbacks": str(rollback.pk), "commands": str(command.pk), "add": "email",
             "effects": str(effect.pk), "alerts": str(target.pk), "tokens": str(token.pk), "welcome": "x",
             "files": "policies/old.md",
-            "watches": str(watch.pk),
+            "watches": str(watch.pk), "entries": Entry.objects.filter(project_id=project.pk)[0].id,
             "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
             "policies": str(policy.pk),
             "sessions": "1",
