@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from django.db.models import Max, Prefetch, Q, QuerySet
 
@@ -132,7 +131,7 @@ def told(incident: Incident) -> Told:
 
 
 def _handed(row: Outbox, *, alone: bool) -> Handed:
-    what = WHAT[row.target.kind] + ("" if alone else f" {_name(row.target)}") + AGAIN.get(row.about, "")
+    what = WHAT[row.target.kind] + ("" if alone else f" {row.target.label}") + AGAIN.get(row.about, "")
     tries = list(row.tries.all())
     failed = [one for one in tries if one.outcome == Attempt.Outcome.FAILED]
     if row.state == Outbox.State.SENT and tries:
@@ -146,12 +145,6 @@ def _handed(row: Outbox, *, alone: bool) -> Handed:
     if row.state == Outbox.State.CLAIMED:
         return Handed("failed", f"{why}, being tried again")
     return Handed("failed", f"{why}, next try", row.due_at)
-
-
-def _name(target: AlertTarget) -> str:
-    """Its label; of a webhook that has none only the host, because the rest is often a secret."""
-    unnamed = target.kind == AlertTarget.Kind.WEBHOOK and target.label == target.address[:100]
-    return urlsplit(target.address).hostname or "" if unnamed else target.label
 
 
 def _put(

@@ -103,7 +103,7 @@ def add(
     target = AlertTarget.objects.create(
         project_id=actor.project_id,
         kind=kind,
-        label=text(label.strip(), 100) or address[:100],
+        label=_label(kind, label, address),
         address=address,
         secret=encrypt(secret) if secret else None,
         daily_hour=daily_hour,
@@ -137,7 +137,7 @@ def change(
         if target.kind == AlertTarget.Kind.WEBHOOK:
             secret = new_secret()
             target.secret = encrypt(secret)
-    target.label, target.enabled = text(label.strip(), 100) or address[:100], enabled
+    target.label, target.enabled = _label(target.kind, label, address), enabled
     if changes is not None and target.kind == AlertTarget.Kind.WEBHOOK:
         target.changes = changes
     target.daily_hour = daily_hour
@@ -193,6 +193,12 @@ def checked(kind: str, address: str) -> str:
     if kind != AlertTarget.Kind.WEBHOOK:
         raise Refused("A target is an e-mail address or a webhook.")
     return _checked_url(address)
+
+
+def _label(kind: str, label: str, address: str) -> str:
+    """Everybody sees it, and the log: a webhook without one has its host; the rest may be secret."""
+    host = urlsplit(address).hostname if kind == AlertTarget.Kind.WEBHOOK else None
+    return text(label.strip(), 100) or text(host or address, 100)
 
 
 def new_secret() -> str:

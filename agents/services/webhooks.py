@@ -15,6 +15,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import queue
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -77,9 +78,25 @@ def sign(secret: str, id: str, timestamp: int, body: bytes) -> str:
 
 
 def resolved(host: str, port: int) -> list[str]:
-    """What the name leads to, in the resolver's order."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    """What the name leads to, in the resolver's order. A DNS that is silent is left: the system would wait
+    for ten seconds for each server that it knows."""
+    answer: queue.SimpleQueue[list[str] | OSError | UnicodeError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.put([str(sockaddr[0]) for *_, sockaddr in found])
+        except (OSError, UnicodeError) as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, name="resolver", daemon=True).start()
+    try:
+        said = answer.get(timeout=LIMIT_S / 2)
+    except queue.Empty as error:
+        raise TimeoutError from error
+    if isinstance(said, Exception):
+        raise said
+    return said
 
 
 def deliver(call: Call, *, resolve: Resolve = resolved) -> int:

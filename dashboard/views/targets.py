@@ -149,6 +149,8 @@ def _shown(request: ProjectRequest, kept: targets.Kept) -> HttpResponse:
 
 
 def _refused(request: ProjectRequest, form: str, why: str) -> HttpResponse:
-    typed = context.Typed(form, *_typed(request), why)
+    label, address = _typed(request)
+    is_private = form != AlertTarget.Kind.EMAIL and "@" in address  # a password may stand before it
+    typed = context.Typed(form, label, "" if is_private else address, why)
     shown = context.page(request.project, request.actor, request.now, typed=typed)
     return render(request, "alerts.html", shown, status=422)

@@ -192,6 +192,30 @@ def test_a_viewer_sees_an_outline(alice: User, bob: User, project: Project) -> N
     assert "pager.example.com/…" in html and "abcdef" not in html and "oncall@example.com" not in html
 
 
+def test_a_webhook_without_a_name_has_its_host(client: Client, bob: User, project: Project) -> None:
+    """Everybody reads the name, on the page and in the log: nothing of the path stands in it."""
+    client.post(PAGE + "add/webhook/", HOOK | {"label": ""})
+    assert AlertTarget.objects.get().label == "pager.example.com"
+    assert "abcdef" not in page(signed_in(bob))
+    assert "abcdef" not in AuditEntry.objects.get(verb="add target").object
+
+
+@pytest.mark.parametrize("way", ["add/webhook/", "add/slack/", "add/ntfy/", "{pk}/change/"])
+def test_a_password_is_never_shown_back(
+    client: Client, alice: User, project: Project, way: str, caplog: Any
+) -> None:
+    """An address with one is refused; it stands neither in the answer, nor in a row, nor in a log."""
+    one = target(alice, project, "webhook")
+    secret = "https://me:hunter2hunter2@hooks.slack.com/services/x"
+    typed = {"label": "x", "address": secret, "url": secret, "topic": "x", "server": secret}
+    with caplog.at_level("DEBUG"):
+        answer = client.post(PAGE + way.format(pk=one.pk), typed)
+    assert answer.status_code == 422 and "hunter2" not in answer.content.decode()
+    assert "hunter2" not in caplog.text
+    kept = [*AlertTarget.objects.values(), *AuditEntry.objects.values(), *Outbox.objects.values()]
+    assert "hunter2" not in str(kept)
+
+
 def test_hostile_labels_stay_text(client: Client, alice: User, project: Project) -> None:
     """Markup in a label or in a reason is shown as what it is."""
     one = target(alice, project)

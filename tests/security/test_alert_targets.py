@@ -1,4 +1,22 @@
-"""Alert addresses that would lead into our own network, or hold the worker up, or answer too much."""
+"""Alert addresses that would lead into our own network, or hold the worker up, or answer too much.
+
+STACK.md, *Alerts*, line by line:
+
+    typed forms, no raw URL     test_channels (what_cannot_be_is_refused), below (no_web_address)
+    encrypted at rest           test_channels (encrypted_and_never_shown_back), test_alerts (kept_encrypted)
+    cleared when it moves       test_channels (another_address_replaces), test_alerts (new_address_new_secret)
+    an allowlist of kinds       test_targets (json://, file://), AlertTarget.Kind
+    no redirects                below (redirects_are_not_followed)
+    resolved once, checked      below (name_is_resolved_once), test_alert_names (a real DNS that rebinds)
+    private networks, CIDRS     below (however_spelt, operator_may_name), test_alert_names
+    answers never shown         below (body_is_never_kept), test_channels (quoted_by_its_status_alone)
+    time limit                  below (hangs, trickles), test_alert_names, faults/test_channels_hang
+    isolation of the worker     faults/test_channels_hang, in place of a queue of its own
+    back-off, a row an attempt  test_alerts (tried_again_later, given_up_after_many_tries)
+    PagerDuty                   test_channels (one_alert_an_incident_and_resolves_it)
+    no act by GET               pages/test_targets (reading_changes_nothing), security/test_matrix
+    certificates                below (good_certificate, bad_certificate)
+"""
 
 from __future__ import annotations
 
@@ -8,6 +26,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +36,7 @@ from agents.services import targets, webhooks
 from agents.services.webhooks import Call, NotSent
 from tests.domain import cast, receivers
 from tests.domain.receivers import Hook
+from tests.security import certificates
 
 SECRET = "whsec_" + "QUJD" * 8
 SPELLINGS = [
@@ -230,10 +250,44 @@ def test_what_is_no_http_is_a_reason(impatient: None, settings: Any) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_a_certificate_must_be_for_the_name(settings: Any) -> None:
-    """https to something that speaks no TLS hands nothing over."""
+def test_https_to_what_speaks_none_hands_nothing_over(settings: Any) -> None:
+    """There is no falling back."""
     settings.ALERT_ALLOW_CIDRS = ["127.0.0.0/8"]
     with receivers.web_server() as hook:
         with pytest.raises(NotSent):
             webhooks.deliver(call(f"https://localhost:{hook.port}/"))
         assert hook.posts == []
+
+
+GOOD: dict[str, Any] = {}
+BAD: dict[str, dict[str, Any]] = {
+    "another name": {"name": "other.example"},
+    "expired": {"days": (-30, -1)},
+    "not yet": {"days": (1, 30)},
+    "nobody's": {"is_trusted": False},
+}
+
+
+def called_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **certificate: Any) -> int:
+    """A webhook to a receiver with this certificate, where the authority of good ones is known."""
+    made = certificates.make(tmp_path, **certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.authority))
+    with receivers.web_server(tls=made.context) as hook:
+        try:
+            return webhooks.deliver(call(f"https://localhost:{hook.port}/hook"))
+        finally:
+            assert len(hook.posts) == (0 if certificate else 1)
+
+
+def test_a_good_certificate_is_taken(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name is checked, although the connection goes to an address."""
+    assert called_over_tls(tmp_path, monkeypatch, **GOOD) == 204
+
+
+@pytest.mark.parametrize("what", sorted(BAD))
+def test_a_bad_certificate_hands_nothing_over(
+    what: str, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another name, another time, or signed by nobody that is known: refused before a byte of the message."""
+    with pytest.raises(NotSent, match="certificate is not valid"):
+        called_over_tls(tmp_path, monkeypatch, **BAD[what])
