@@ -14,7 +14,7 @@ from agents.models.agents import (
     Status,
 )
 from agents.models.alerts import AlertTarget, Attempt, Outbox
-from agents.models.audit import AuditEntry
+from agents.models.audit import AuditEntry, AuditHead
 from agents.models.entries import Effect, Entry, FailureGroup, Kind, Quarantine
 from agents.models.incidents import (
     Cause,
@@ -39,9 +39,9 @@ from agents.models.oncall import (
 from agents.models.people import Membership, Project, Role, Scope, SignInLink, Token, User
 
 __all__ = [
-    "Agent", "AlertTarget", "Attempt", "AuditEntry", "Cause", "Command", "Decision", "Effect", "Entry",
-    "Escalation", "EscalationPolicy", "FailureGroup", "Heartbeat", "Incident", "IncidentState", "Instance",
-    "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause", "PauseState", "Presence",
-    "Project", "Quarantine", "RefusedRegistration", "Role", "Run", "RunState", "Schedule", "Scope",
-    "SignInLink", "Status", "Team", "Token", "Turn", "User", "Whom",
+    "Agent", "AlertTarget", "Attempt", "AuditEntry", "AuditHead", "Cause", "Command", "Decision", "Effect",
+    "Entry", "Escalation", "EscalationPolicy", "FailureGroup", "Heartbeat", "Incident", "IncidentState",
+    "Instance", "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause",
+    "PauseState", "Presence", "Project", "Quarantine", "RefusedRegistration", "Role", "Run", "RunState",
+    "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "Turn", "User", "Whom",
 ]  # fmt: skip

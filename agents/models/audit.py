@@ -1,4 +1,7 @@
-"""The audit log: append-only (a trigger refuses the rest) and hash-chained, one row an act."""
+"""The audit log: append-only (a trigger refuses the rest) and hash-chained, one row an act.
+
+Each row stands behind the one before it; behind the last stands the head, so that its removal shows, too.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,11 @@ class AuditEntry(models.Model):
             models.Index("project_id", OpClass(Upper("actor"), "text_pattern_ops"), name="audit_by_actor"),
             models.Index("project_id", OpClass(Upper("object"), "text_pattern_ops"), name="audit_by_object"),
         ]
+
+
+class AuditHead(models.Model):
+    """The last row of the log: one row, moved along with it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    entry = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32)

@@ -1,7 +1,8 @@
 """The audit log: each act in one row, written in the act's own transaction, chained by sha256.
 
 A row's digest covers the row and the digest before it, so that a change, an insertion or a removal in
-the middle breaks the chain from there on; `verify` finds the first row that does not fit. `record` takes
+the middle breaks the chain from there on, and the head names the last one; `verify` finds the first row
+that does not fit. `record` takes
 the chain's lock until the commit: call it last, after every row lock.
 """
 
@@ -16,11 +17,15 @@ from typing import Any
 
 from django.db import connection
 
-from agents.models import AuditEntry
+from agents.models import AuditEntry, AuditHead
 from agents.services.snapshots import text
 
 CHAIN_LOCK = 0x5B_A0D17
 START = b"\0" * 32
+HEAD = """
+INSERT INTO agents_audithead (id, entry, digest) VALUES (1, %s, %s)
+ON CONFLICT (id) DO UPDATE SET entry = EXCLUDED.entry, digest = EXCLUDED.digest
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,11 @@ def record_all(acts: Sequence[Act], now: dt.datetime) -> list[AuditEntry]:
         )
         previous = entry.digest = digest(entry)
         entries.append(entry)
-    return AuditEntry.objects.bulk_create(entries)
+    made = AuditEntry.objects.bulk_create(entries)
+    if made:
+        with connection.cursor() as cursor:
+            cursor.execute(HEAD, [made[-1].pk, bytes(made[-1].digest)])
+    return made
 
 
 def digest(entry: AuditEntry) -> bytes:
@@ -94,11 +103,13 @@ def digest(entry: AuditEntry) -> bytes:
 
 
 def verify() -> Verified:
-    """Walk the whole chain."""
-    previous, rows = START, 0
+    """Walk the whole chain. The head is read first: what is written meanwhile stands behind it."""
+    head = AuditHead.objects.first()
+    previous, rows, is_met = START, 0, head is None
     for entry in AuditEntry.objects.order_by("id").iterator(chunk_size=1000):
         rows += 1
         if bytes(entry.previous) != previous or digest(entry) != bytes(entry.digest):
             return Verified(rows, entry.pk)
         previous = bytes(entry.digest)
-    return Verified(rows, None)
+        is_met |= head is not None and (head.entry, bytes(head.digest)) == (entry.pk, previous)
+    return Verified(rows, None if is_met or head is None else head.entry)
