@@ -14,7 +14,7 @@ from agents.models import Membership, Project, Role, Scope, Token, User
 VIEWER = frozenset({"view"})
 RESPONDER = VIEWER | {"acknowledge", "pause", "decide"}
 OPERATOR = RESPONDER | {"tokens", "targets", "policy"}
-ADMIN = OPERATOR | {"operator_tokens", "people"}
+ADMIN = OPERATOR | {"operator_tokens", "people", "guard"}
 
 BY_ROLE: dict[str, frozenset[str]] = {
     Role.VIEWER: VIEWER,
@@ -27,7 +27,10 @@ BY_SCOPE: dict[str, frozenset[str]] = {Scope.AGENT: frozenset({"send"}), Scope.O
 
 @dataclass(frozen=True)
 class Actor:
-    """Whoever acts, within one project; `name` is what the audit log keeps."""
+    """Whoever acts, within one project; `name` is what the audit log keeps.
+
+    `person_id` is who signed in, or who made the token. `proven`: they have just shown anew that it is them.
+    """
 
     kind: Literal["person", "token", "automation"]
     name: str
@@ -35,6 +38,8 @@ class Actor:
     user: User | None = None
     role: str | None = None
     scope: str | None = None
+    person_id: int | None = None
+    proven: bool = False
 
 
 def person(user: User, project: Project) -> Actor | None:
@@ -42,11 +47,12 @@ def person(user: User, project: Project) -> Actor | None:
     role = role_of(user, project.pk)
     if role is None:
         return None
-    return Actor("person", user.email, project.pk, user=user, role=role)
+    return Actor("person", user.email, project.pk, user=user, role=role, person_id=user.pk)
 
 
 def program(token: Token) -> Actor:
-    return Actor("token", f"token {token.label or token.public_id}", token.project_id, scope=token.scope)
+    name = f"token {token.label or token.public_id}"
+    return Actor("token", name, token.project_id, scope=token.scope, person_id=token.created_by_id)
 
 
 def automation(name: str, project_id: int) -> Actor:
@@ -60,6 +66,11 @@ def role_of(user: User, project_id: int) -> str | None:
     if user.is_superuser:
         return Role.ADMIN
     return Membership.objects.filter(user=user, project_id=project_id).values_list("role", flat=True).first()
+
+
+def decides(user: User | None, project_id: int) -> bool:
+    """Whether this person may decide now, whatever they might when a page was drawn."""
+    return user is not None and "decide" in BY_ROLE.get(role_of(user, project_id) or "", frozenset())
 
 
 def can(actor: Actor, verb: str, object: Any = None) -> bool:

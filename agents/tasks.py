@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from agents.services import broken, escalating, minutes, partitions, sending, watchdog
+from agents.services import approvals, broken, escalating, minutes, partitions, sending, watchdog
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -21,6 +21,11 @@ def test_channels() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def look() -> None:
     watchdog.look(timezone.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def follow_up() -> None:
+    approvals.lapse(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -122,6 +122,16 @@ class BackForm(DecideForm):
         return aiming.Wanted(checkpoint, self.why(), scope, said["even_bad"], self.seen_until())
 
 
+class ConfirmForm(DecideForm):
+    """The second person says the version alone: the words are the first one's."""
+
+    reason = forms.ChoiceField(required=False)
+
+
+class DeclineForm(forms.Form):
+    note = forms.CharField(required=False, max_length=400)
+
+
 class WithdrawForm(DecideForm):
     reason = forms.ChoiceField(required=False)
 

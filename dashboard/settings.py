@@ -174,6 +174,7 @@ CELERY_BEAT_SCHEDULE = {
     "watchdog": {"task": "agents.tasks.look", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "agents.tasks.send_alerts", "schedule": 5.0, "options": {"expires": 5}},
     "daily": {"task": "agents.tasks.test_channels", "schedule": 60.0, "options": {"expires": 60}},
+    "follow_up": {"task": "agents.tasks.follow_up", "schedule": 2.0, "options": {"expires": 2}},
     "escalation": {"task": "agents.tasks.escalate", "schedule": 2.0, "options": {"expires": 2}},
     "minutes": {"task": "agents.tasks.close_minute", "schedule": 5.0, "options": {"expires": 5}},
     "standings": {"task": "checkpoints.tasks.settle", "schedule": 15.0, "options": {"expires": 15}},

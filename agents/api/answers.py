@@ -8,9 +8,10 @@ from typing import Any, Literal, TypeVar
 
 import orjson
 from django.conf import settings
+from ninja import Status
 
 from agents.api import problems
-from agents.models import Agent, Command, Entry, Incident, Instance, Pause
+from agents.models import Agent, Command, Entry, Incident, Instance, Pause, Proposal
 from agents.queries import budgets, timeline
 from agents.services import alerts, decisions, incidents
 
@@ -20,6 +21,11 @@ AGAIN = {
     "stale": "Read the incident again and decide from its current version.",
     "lost": "Read the incident: it has been decided.",
     "taken_up": "Pause the agent again if it must not go on.",
+    "waits": "Confirm or decline that one, as another person.",
+    "nobody": "Let a person decide, or use a token that a person made.",
+    "own": "Ask a second person to confirm it.",
+    "lapsed": "Ask for it again.",
+    "not_allowed": "Ask somebody who may decide.",
     "nothing_to_decide": "Read the incident or the agent: nothing of it waits.",
 }
 
@@ -126,7 +132,12 @@ def incident_detail(found: Incident) -> dict[str, Any]:
         }
         for decision in sorted(found.decisions.all(), key=lambda decision: decision.at)
     ]
-    return {**incident(found), "decisions": made, "alerts": alerts.told(found).sentence}
+    return {
+        **incident(found),
+        "decisions": made,
+        "asked_for": asked_for(found),
+        "alerts": alerts.told(found).sentence,
+    }
 
 
 def acknowledged(done: incidents.Acknowledged) -> dict[str, Any]:
@@ -142,22 +153,40 @@ def acknowledged(done: incidents.Acknowledged) -> dict[str, Any]:
     }
 
 
-def decided(outcome: decisions.Outcome) -> dict[str, Any]:
-    """200 when anything was decided, 409 when nothing could be, with the version that holds now."""
+def decided(outcome: decisions.Outcome) -> Status[dict[str, Any]]:
+    """200 when anything was decided, 202 when it waits for a second person, 409 when nothing could be,
+    with the version that holds now."""
     if outcome.name == "not_found":
         raise problems.not_found("incident")
-    if outcome.name not in ("decided", "withdrawn"):
+    if outcome.name not in ("decided", "withdrawn", "asked"):
         version = outcome.version or None
         raise problems.Problem(409, outcome.name, outcome.sentence, AGAIN[outcome.name], version=version)
-    return {
+    waits = outcome.name == "asked"
+    shown = {
         "incident": outcome.incident.pk if outcome.incident else None,
         "version": outcome.version,
         "message": outcome.sentence,
+        "asked_for": asked_for(outcome.incident) if waits and outcome.incident else None,
         "results": [
             {"agent": r.agent, "instance": r.instance, "result": r.result, "taken_up": r.taken_up}
             for r in outcome.results
         ],
     }
+    return Status(202 if waits else 200, shown)
+
+
+def asked_for(found: Incident) -> dict[str, Any] | None:
+    """What waits for a second person."""
+    proposal = Proposal.objects.filter(incident=found, state=Proposal.State.WAITING).first()
+    if proposal is None:
+        return None
+    words = proposal.words
+    return {
+        "id": proposal.pk, "decision": proposal.verb, "version": proposal.version,
+        "reason": words["reason"], "guidance": words["guidance"] or None, "probation": words["probation"],
+        "agents": words["agents"], "checkpoints": sorted(set(proposal.targets.values())),
+        "by": proposal.by, "at": proposal.at, "lapses_at": proposal.lapses_at, "state": proposal.state,
+    }  # fmt: skip
 
 
 def _instance(found: Instance) -> dict[str, Any]:

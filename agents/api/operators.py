@@ -5,6 +5,7 @@ Each route authorises, parses, calls one verb, answers. Another project's things
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -18,7 +19,7 @@ from agents.api import answers, problems, schema
 from agents.api.documented import Documented
 from agents.models import Agent, Kind, Status
 from agents.queries import listing, timeline
-from agents.services import decisions, incidents, lines, pauses, tokens
+from agents.services import approvals, decisions, incidents, lines, pauses, tokens
 
 LONGEST = 64 * 1024
 Limit = Annotated[int, Field(ge=1, le=500)]
@@ -137,7 +138,11 @@ def pause_agent(request: HttpRequest, name: str, said: schema.PauseIn) -> Any:
     }
 
 
-@api.post("agents/{name}/start/", response={200: schema.DecidedOut, **CHANGED}, tags=["agents"])
+@api.post(
+    "agents/{name}/start/",
+    response={200: schema.DecidedOut, 202: schema.DecidedOut, **CHANGED},
+    tags=["agents"],
+)
 def start_agent(request: HttpRequest, name: str, said: schema.StartIn | None = None) -> Any:
     """Start a stopped agent again, on probation."""
     said = said or schema.StartIn()
@@ -194,6 +199,25 @@ def withdraw_decision(request: HttpRequest, id: int, said: schema.WithdrawIn) ->
         now=timezone.now(),
     )
     return answers.decided(outcome)
+
+
+@api.post(
+    "incidents/{int:id}/decline/{uuid:proposal}/",
+    response={200: schema.DecidedOut, **CHANGED},
+    tags=["incidents"],
+)
+def decline_proposal(request: HttpRequest, id: int, proposal: uuid.UUID, said: schema.DeclineIn) -> Any:
+    """Say no to what waits for a second person, or take your own back."""
+    found = listing.incident(actor_of(request).project_id, id)
+    allowed(request, "decide", found)
+    done = approvals.decline(
+        actor=actor_of(request), incident_id=id, id=proposal, reason=said.reason, now=timezone.now()
+    )
+    if done is None or found is None:
+        raise problems.not_found("proposal")
+    if done.name:
+        raise problems.Problem(409, "lost", done.sentence, answers.AGAIN["lost"], version=found.version)
+    return {"incident": id, "version": found.version, "message": done.sentence, "results": []}
 
 
 def actor_of(request: HttpRequest) -> Actor:

@@ -144,6 +144,7 @@ class IncidentOut(Schema):
 
 class IncidentDetailOut(IncidentOut):
     decisions: list[DecisionOut]
+    asked_for: ProposalOut | None = Field(None, description="What waits for a second person.")
     alerts: str = Field(description="Who was told, or that nobody has been.")
 
 
@@ -197,6 +198,29 @@ class WithdrawIn(Input):
     reason: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
+class ConfirmIn(Input):
+    version: Version
+
+
+class DeclineIn(Input):
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class ProposalOut(Schema):
+    id: uuid.UUID
+    decision: str
+    version: int
+    reason: str
+    guidance: str | None
+    probation: bool
+    agents: list[str] | None = Field(description="Null: all that wait.")
+    checkpoints: list[str] = Field(description="Where a rollback goes, one for each instance.")
+    by: str
+    at: dt.datetime
+    lapses_at: dt.datetime
+    state: str
+
+
 class ResultOut(Schema):
     agent: str
     instance: str
@@ -209,3 +233,4 @@ class DecidedOut(Schema):
     version: int
     message: str
     results: list[ResultOut]
+    asked_for: ProposalOut | None = Field(None, description="What waits for a second person, with 202.")

@@ -25,6 +25,7 @@ from agents.models.incidents import (
     Owner,
     Pause,
     PauseState,
+    Proposal,
 )
 from agents.models.oncall import (
     Escalation,
@@ -42,6 +43,6 @@ __all__ = [
     "Agent", "AlertTarget", "Attempt", "AuditEntry", "AuditHead", "Cause", "Command", "Decision", "Effect",
     "Entry", "Escalation", "EscalationPolicy", "FailureGroup", "Heartbeat", "Incident", "IncidentState",
     "Instance", "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause",
-    "PauseState", "Presence", "Project", "Quarantine", "RefusedRegistration", "Role", "Run", "RunState",
-    "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "Turn", "User", "Whom",
+    "PauseState", "Presence", "Project", "Proposal", "Quarantine", "RefusedRegistration", "Role", "Run",
+    "RunState", "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "Turn", "User", "Whom",
 ]  # fmt: skip

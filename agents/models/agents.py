@@ -45,6 +45,8 @@ class Agent(models.Model):
     while_paused = models.CharField(max_length=500, blank=True)
     heal = models.BooleanField(default=True)
     shared_workspace = models.BooleanField(default=False)
+    two_people = models.BooleanField(default=False)
+    proves_anew = models.BooleanField(default=False)
     max_consecutive = models.PositiveIntegerField(default=3)
     max_hourly = models.PositiveIntegerField(default=10)
     every_s = models.FloatField(null=True)

@@ -116,6 +116,44 @@ class Decision(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
 
+class Proposal(models.Model):
+    """A decision that needs a second person: what the first one asked for, from what they were shown.
+
+    `words` is what they said; `targets` is the checkpoint that each instance goes back to.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        CONFIRMED = "confirmed"
+        DECLINED = "declined"
+        LAPSED = "lapsed"
+        STALE = "stale"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="proposals")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    verb = models.CharField(max_length=10, choices=Decision.Verb)
+    version = models.BigIntegerField()
+    words = models.JSONField(default=dict)
+    targets = models.JSONField(default=dict)
+    person = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    by = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    lapses_at = models.DateTimeField()
+    settled_by = models.CharField(max_length=200, blank=True)
+    settled_at = models.DateTimeField(null=True)
+    why = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["incident"],
+                name="one_proposal_waits",
+                condition=models.Q(state="waiting"),
+            )
+        ]
+
+
 class Command(models.Model):
     """What the server asks of an instance. The row is the queue; the socket only says look."""
 

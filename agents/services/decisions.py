@@ -28,10 +28,11 @@ from agents.models import (
     Kind,
     Pause,
     PauseState,
+    Proposal,
     Status,
 )
 from agents.queries.incidents import UNDECIDED
-from agents.services import alerts, audit, commands, incidents, pauses, settling
+from agents.services import alerts, approvals, audit, commands, incidents, pauses, settling
 from agents.services.snapshots import text
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
@@ -43,7 +44,10 @@ SAID = {
     "withdraw": "takes the decision back",
 }
 
-Name = Literal["decided", "withdrawn", "taken_up", "stale", "lost", "nothing_to_decide", "not_found"]
+Name = Literal[
+    "decided", "withdrawn", "taken_up", "stale", "lost", "nothing_to_decide", "not_found",
+    "asked", "waits", "nobody", "own", "lapsed", "not_allowed",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,13 @@ def decide(
     probation: bool = True,
     agents: Iterable[str] | None = None,
     orders: Mapping[int, Order] | None = None,
+    more: Mapping[str, Any] | None = None,
+    confirmed: Proposal | None = None,
 ) -> Outcome:
     """Decide about every waiting pause of the incident, or those of the named agents, or with an order.
 
-    `orders`, by instance, come with a rollback (checkpoints/services/rollbacks).
+    `orders`, by instance, come with a rollback (checkpoints/services/rollbacks); `more` is what else must be
+    kept where a second person is asked, and `confirmed` what that one agreed to.
     """
     lock_those_of(incident_id)
     incident = (
@@ -127,6 +134,8 @@ def decide(
     if not decided:
         sentence = "No pause of this incident waits for a decision."
         return Outcome("nothing_to_decide", sentence, version, incident=incident)
+    if verb != "stop" and confirmed is None and approvals.needed(p.instance.agent for p in decided):
+        return _asked(incident, said, {"agents": None if named is None else sorted(named), **(more or {})})
     results = [_settle_one(pause, said) for pause in decided]
     _after(incident, [pause.instance.agent for pause in decided], said)
     incident.refresh_from_db()
@@ -134,7 +143,15 @@ def decide(
 
 
 @transaction.atomic
-def start(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime, guidance: str = "") -> Outcome:
+def start(
+    *,
+    actor: Actor,
+    agent: Agent,
+    reason: str,
+    now: dt.datetime,
+    guidance: str = "",
+    confirmed: Proposal | None = None,
+) -> Outcome:
     """Start a stopped agent again, on probation; its next process, or the one that waits, takes it up."""
     _lock_instances(Instance.objects.filter(agent=agent).values_list("pk", flat=True))
     stopped = list(
@@ -147,6 +164,9 @@ def start(*, actor: Actor, agent: Agent, reason: str, now: dt.datetime, guidance
     found = sorted({pause.incident_id for pause in stopped})
     locked = list(Incident.objects.select_for_update().filter(pk__in=found).order_by("pk"))
     versions = {incident.pk: incident.version for incident in locked}
+    if agent.two_people and confirmed is None:
+        first = Said(actor, "start", versions[locked[0].pk], reason, guidance, True, now)
+        return _asked(locked[0], first, {"agents": [agent.name]})
     results = []
     for pause in stopped:
         said = Said(actor, "start", versions[pause.incident_id], reason, guidance, True, now)
@@ -206,6 +226,16 @@ def withdraw(*, actor: Actor, incident_id: int, version: int, now: dt.datetime, 
     _tell(incident, [command.instance.agent for command in waiting], said)
     incident.refresh_from_db()
     return Outcome("withdrawn", "Withdrawn: no run had taken it up.", incident.version, results, incident)
+
+
+def _asked(incident: Incident, said: Said, more: dict[str, Any]) -> Outcome:
+    """A second person is needed: kept as it was said, and shown to whoever may be that one."""
+    words = {"reason": said.reason, "guidance": said.guidance, "probation": said.probation, **more}
+    targets = {str(pk): str(order.target) for pk, order in said.orders.items()}
+    asked = approvals.ask(
+        actor=said.actor, incident=incident, verb=said.verb, words=words, targets=targets, now=said.now
+    )
+    return Outcome(asked.name, asked.sentence, incident.version, incident=incident)
 
 
 def _take_back(command: Command, said: Said) -> Result:

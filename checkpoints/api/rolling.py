@@ -24,7 +24,7 @@ from checkpoints.api.operators import checkpoint_of
 from checkpoints.diffs import memory, plain, workspace
 from checkpoints.models import Rollback
 from checkpoints.proving import Scope
-from checkpoints.services import aiming, reports, rollbacks
+from checkpoints.services import aiming, confirming, reports, rollbacks
 from checkpoints.store import fetch
 from sickbay.tree.node import BadNode
 from sickbay.tree.text import BadText
@@ -47,7 +47,11 @@ def roll_back_agent(request: HttpRequest, name: str, said: schema.RollbackIn) ->
     return {"agent": name, "message": ordered.sentence, "remarks": ordered.remarks, "rollbacks": rows}
 
 
-@api.post("incidents/{int:id}/decide/", response={200: base.DecidedOut, **CHANGED}, tags=["incidents"])
+@api.post(
+    "incidents/{int:id}/decide/",
+    response={200: base.DecidedOut, 202: base.DecidedOut, **CHANGED},
+    tags=["incidents"],
+)
 def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any:
     """Decide from the version you were shown; 409 says what changed, or who was first."""
     found = listing.incident(actor_of(request).project_id, id)
@@ -71,6 +75,23 @@ def decide_incident(request: HttpRequest, id: int, said: schema.DecideIn) -> Any
         return answers.decided(rollbacks.decide(wanted=_wanted(said), **words))
     except aiming.Refused as refused:
         raise _problem(refused) from refused
+
+
+@api.post(
+    "incidents/{int:id}/confirm/{uuid:proposal}/",
+    response={200: base.DecidedOut, **CHANGED},
+    tags=["incidents"],
+)
+def confirm_proposal(request: HttpRequest, id: int, proposal: uuid.UUID, said: base.ConfirmIn) -> Any:
+    """Be the second person: a token stands for whoever made it, and that must be somebody else."""
+    allowed(request, "decide", listing.incident(actor_of(request).project_id, id))
+    try:
+        outcome = confirming.confirm(
+            actor=actor_of(request), incident_id=id, id=proposal, version=said.version, now=timezone.now()
+        )
+    except aiming.Refused as refused:
+        raise _problem(refused) from refused
+    return answers.decided(outcome)
 
 
 @api.get("agents/{name}/rollbacks/", response={200: schema.RollbacksOut, **REFUSED}, tags=TAGS)

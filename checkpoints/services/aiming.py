@@ -6,7 +6,9 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from agents.access import Actor
 from agents.models import Agent, Incident, Instance, Pause, PauseState
 from agents.services import decisions
 from checkpoints import blast, proving, queries
@@ -37,6 +39,34 @@ class Wanted:
     scope: Scope | None = None
     even_bad: bool = False
     shown_at: dt.datetime | None = None
+
+
+def refuse_unproven(actor: Actor, agents: Iterable[Agent]) -> None:
+    """Where an agent's policy asks for it, whoever rolls back has just shown anew that it is them."""
+    asks = next((agent.name for agent in agents if agent.proves_anew), None)
+    if asks is None or actor.proven:
+        return
+    if actor.kind == "person":
+        raise Refused("prove_anew", f"{asks} asks for your sign-in anew.", "Prove that it is you.", 403)
+    raise Refused(
+        "person_needed",
+        f"The policy of {asks} lets nobody roll it back who has not just signed in anew, and a token cannot.",
+        "Roll it back from the browser.",
+        403,
+    )
+
+
+def kept(wanted: Wanted) -> dict[str, Any]:
+    """As it waits for a second person; `read` makes it again."""
+    scope = wanted.scope.plain() if wanted.scope is not None else None
+    return {"checkpoint": str(wanted.checkpoint), "scope": scope, "even_bad": wanted.even_bad}
+
+
+def read(words: dict[str, Any]) -> Wanted:
+    named, said = words["checkpoint"], words["scope"]
+    scope = proving.scope_of(said) if said is not None else None
+    where = named if named == LAST_KNOWN_GOOD else uuid.UUID(named)
+    return Wanted(where, words["reason"], scope, words["even_bad"])
 
 
 def of_agent(agent: Agent, instances: list[Instance], wanted: Wanted) -> list[tuple[Instance, Checkpoint]]:

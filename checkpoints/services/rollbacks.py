@@ -19,7 +19,7 @@ from django.db import transaction
 
 from agents import announce
 from agents.access import Actor
-from agents.models import Agent, Command, Incident, Instance, Kind
+from agents.models import Agent, Command, Incident, Instance, Kind, Proposal
 from agents.services import audit, commands, decisions, entries, pauses, settling
 from agents.services.snapshots import text
 from checkpoints import blast, queries
@@ -47,6 +47,13 @@ def order(*, actor: Actor, agent: Agent, wanted: Wanted, now: dt.datetime) -> Or
         .select_related("agent")
         .order_by("pk")
     )
+    aiming.refuse_unproven(actor, [agent])
+    if agent.two_people:
+        raise aiming.Refused(
+            "two_people",
+            f"{agent.name} needs two people for a rollback, and an incident to ask them in.",
+            "Pause it if it runs; then decide rollback in its incident.",
+        )
     targets = aiming.of_agent(agent, instances, wanted)
     for instance, _ in targets:
         _refuse_what_was_not_seen(instance, wanted.shown_at)
@@ -84,11 +91,13 @@ def decide(
     guidance: str = "",
     probation: bool = True,
     agents: Iterable[str] | None = None,
+    confirmed: Proposal | None = None,
 ) -> decisions.Outcome:
     """Roll back and resume: every waiting pause that the checkpoint, or the last known good one, is for."""
     decisions.lock_those_of(incident_id)
     incident = Incident.objects.filter(pk=incident_id, project_id=actor.project_id).first()
     waiting = aiming.waiting(incident, agents) if incident is not None else []
+    aiming.refuse_unproven(actor, [pause.instance.agent for pause in waiting])
     rows: dict[int, Rollback] = {}
     orders: dict[int, decisions.Order] = {}
     if incident is not None and incident.version == version and waiting:
@@ -108,10 +117,13 @@ def decide(
         probation=probation,
         agents=agents,
         orders=orders,
+        more=aiming.kept(wanted),
+        confirmed=confirmed,
         now=now,
     )
     for result in outcome.results:
         if result.command is not None:
+            _overtake(result.command)
             _decided(rows[result.command.instance_id], result.command, incident_id)
     return outcome
 
@@ -175,9 +187,14 @@ def _refuse_in_the_way(instance: Instance, *, even_ordered: bool) -> None:
                 f"{row.by} was first, at {row.ordered_at:%H:%M:%S}: no run has taken that rollback up yet.",
                 "Withdraw that one first, if yours is to count.",
             )
-        Command.objects.filter(rollbacks=row, state=Command.State.ORDERED).update(
-            state=Command.State.OVERTAKEN
-        )
+
+
+def _overtake(command: Command) -> None:
+    """What was ordered before this decision, and taken up by nobody, gives way to it."""
+    before = Command.objects.filter(instance=command.instance_id, kind=Command.Kind.ROLLBACK)
+    before.filter(state=Command.State.ORDERED, version__lt=command.version).update(
+        state=Command.State.OVERTAKEN
+    )
 
 
 def _row(

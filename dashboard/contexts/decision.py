@@ -1,7 +1,8 @@
 """The decision: what may be done about an incident, what each button does, what became of it.
 
 The panel has one face at a time. *open*: a pause waits for a decision. *followed*: it was decided, and the
-page follows the command. *stopped*: it may be started again. *itself*: nothing is held, it ends by itself.
+page follows the command. *second*: one person asked, another confirms. *stopped*: it may be started again.
+*itself*: nothing is held, it ends by itself.
 *asked*: nothing is held, and effects wait to be answered for. *closed*: it is over.
 """
 
@@ -19,6 +20,7 @@ from agents.queries import budgets
 from agents.queries.incidents import UNDECIDED
 from agents.services import pauses
 from dashboard import phrasing
+from dashboard.contexts import second
 from dashboard.contexts.fleet import said
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
@@ -116,11 +118,15 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
     waiting = [pause for pause in held if pause.state in WAITING]
     gone = sum(not pauses.listens(pause.instance, now) for pause in waiting)
     followed = _followed(incident, held, now)
-    face = _face(incident, waiting, held, followed)
+    asked = second.shown(incident, actor)
+    face = "second" if asked["proposal"] else _face(incident, waiting, held, followed)
     agents = sorted({pause.instance.agent.name for pause in waiting})
     asks = incident.cause == Cause.QUESTION
     told = f"Tell {_each(agents, incident)} something, optional"
     return {
+        **asked,
+        "on_probation": True,
+        "needs_second": any(pause.instance.agent.two_people for pause in waiting),
         "face": face,
         "asks": asks,
         "panel": f"partials/incident_panel_{face}.html",

@@ -106,7 +106,7 @@ def start(request: ProjectRequest, name: str) -> HttpResponse:
     if request.method == "GET" or not reason:
         return _ask(request, one, "start", missing=request.method == "POST")
     outcome = decisions.start(actor=request.actor, agent=one, reason=reason, now=request.now)
-    done = outcome.name == "decided"
+    done = outcome.name in ("decided", "asked")
     (messages.success if done else messages.warning)(request, outcome.sentence)
     return _acted(request, one)
 

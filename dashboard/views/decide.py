@@ -123,6 +123,6 @@ def _decide(request: ProjectRequest, pk: int, verb: Literal["resume", "stop"]) -
     )
     if outcome.name == "not_found":
         raise Http404
-    if outcome.name != "decided":
+    if outcome.name not in ("decided", "asked"):
         return page(request, find(request, pk), form=form, refused=outcome.sentence)
     return redirect("incident", request.project.name, pk)

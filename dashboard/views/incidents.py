@@ -11,10 +11,10 @@ from django.views.decorators.http import require_GET
 
 from agents.models import Incident
 from agents.queries import incidents as found
-from dashboard import fragments
+from dashboard import anew, fragments
 from dashboard.contexts import incident as context
 from dashboard.contexts import incident_list
-from dashboard.decide_form import DecideForm
+from dashboard.decide_form import DecideForm, DeclineForm
 from dashboard.request import ProjectRequest, member
 
 TYPED = ("reason", "stop_reason", "note", "guidance")
@@ -75,19 +75,25 @@ def find(request: ProjectRequest, pk: int) -> Incident:
     return incident
 
 
-def _beside(form: DecideForm, field: str) -> str:
+def _beside(form: DecideForm | DeclineForm, field: str) -> str:
     """The field of the page that the error stands at: the card's stop has a reason of its own."""
     return "stop_reason" if field == "reason" and form.data.get("from") == "card" else field
 
 
 def page(
-    request: ProjectRequest, incident: Incident, *, form: DecideForm | None = None, refused: str = ""
+    request: ProjectRequest,
+    incident: Incident,
+    *,
+    form: DecideForm | DeclineForm | None = None,
+    refused: str = "",
 ) -> HttpResponse:
     """The whole page; after a refusal with what was typed, why it was refused and what has changed."""
     shown: dict[str, Any] = context.whole(incident, request.actor, request.now)
     status = 200
-    if form is not None:
-        until = form.seen_until() if form.is_valid() else None
+    if form is None:
+        shown |= anew.back(request)
+    else:
+        until = form.seen_until() if isinstance(form, DecideForm) and form.is_valid() else None
         shown["typed"] = {name: form.data.get(name, "") for name in TYPED}
         shown["errors"] = {_beside(form, name): errors[0] for name, errors in form.errors.items()}
         shown["changes"] = context.changes_since(incident, until) if refused and until else []

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents.access import can
 from agents.models import Agent
-from agents.services import on_call
+from agents.services import guarding, on_call
 from checkpoints.services import retention
 from dashboard.contexts import agent as around
 from dashboard.contexts import policy as context
@@ -60,6 +60,22 @@ def tell_by(request: ProjectRequest, name: str) -> HttpResponse:
 
 
 @require_POST
+@member("guard")
+def guard(request: ProjectRequest, name: str) -> HttpResponse:
+    """How many people let it go on, and whether they show anew who they are."""
+    one = named(request, name)
+    guarding.guard(
+        actor=request.actor,
+        agent=one,
+        two_people="two_people" in request.POST,
+        proves_anew="proves_anew" in request.POST,
+        now=request.now,
+    )
+    messages.success(request, "Kept. It counts from now on.")
+    return redirect("agent_policy", request.project.name, one.name)
+
+
+@require_POST
 @member()
 def attempt(request: ProjectRequest, name: str) -> HttpResponse:
     """Changes nothing: the choice goes into the address, where it is tried."""
@@ -70,5 +86,6 @@ def attempt(request: ProjectRequest, name: str) -> HttpResponse:
 def _page(request: ProjectRequest, one: Agent, shown: dict[str, Any], status: int = 200) -> HttpResponse:
     page = around.page(one, request.actor, request.now, "agent_policy")
     page["may_change"] = can(request.actor, "policy", one)
+    page["may_guard"] = can(request.actor, "guard", one)
     page["may_tell"] = can(request.actor, "targets", one)
     return render(request, "agent_policy.html", page | shown, status=status)

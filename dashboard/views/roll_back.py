@@ -7,11 +7,13 @@ import uuid
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from agents.models import Agent
 from checkpoints import queries
 from checkpoints.services import aiming, rollbacks
+from dashboard import anew
 from dashboard.decide_form import RollbackForm
 from dashboard.request import ProjectRequest, member
 from dashboard.views.incidents import find, page
@@ -27,9 +29,13 @@ def roll_back_agent(request: ProjectRequest, name: str) -> HttpResponse:
         messages.error(request, form.sentence())
         return redirect("agent", request.project.name, name)
     try:
-        ordered = rollbacks.order(actor=request.actor, agent=agent, wanted=form.wanted(), now=request.now)
+        ordered = rollbacks.order(
+            actor=anew.actor(request), agent=agent, wanted=form.wanted(), now=request.now
+        )
         messages.success(request, ordered.sentence)
     except aiming.Refused as refused:
+        if refused.error == "prove_anew" and anew.possible(request):
+            return anew.ask(request, reverse("agent", args=[request.project.name, name]))
         messages.error(request, f"{refused.message} {refused.what_to_do}")
     return redirect("agent", request.project.name, name)
 
@@ -43,7 +49,7 @@ def roll_back_incident(request: ProjectRequest, pk: int) -> HttpResponse:
         return page(request, incident, form=form)
     try:
         outcome = rollbacks.decide(
-            actor=request.actor,
+            actor=anew.actor(request),
             incident_id=pk,
             version=form.cleaned_data["version"] or 0,
             wanted=form.wanted(),
@@ -53,10 +59,12 @@ def roll_back_incident(request: ProjectRequest, pk: int) -> HttpResponse:
             now=request.now,
         )
     except aiming.Refused as refused:
-        return page(request, incident, form=form, refused=f"{refused.message} {refused.what_to_do}")
+        if refused.error == "prove_anew" and anew.possible(request):
+            return anew.ask(request, reverse("incident", args=[request.project.name, pk]))
+        return page(request, incident, form=form, refused=anew.why(refused))
     if outcome.name == "not_found":
         raise Http404
-    if outcome.name != "decided":
+    if outcome.name not in ("decided", "asked"):
         return page(request, find(request, pk), form=form, refused=outcome.sentence)
     return redirect("incident", request.project.name, pk)
 

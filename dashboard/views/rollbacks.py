@@ -14,6 +14,7 @@ from agents import access
 from checkpoints import queries
 from checkpoints.models import Checkpoint, Rollback
 from checkpoints.services import aiming, rollbacks
+from dashboard import anew
 from dashboard.contexts.rolling import asked, one, page
 from dashboard.contexts.rolling.asked import Asked
 from dashboard.decide_form import BackForm
@@ -38,7 +39,11 @@ def roll_back(request: ProjectRequest, pk: UUID) -> HttpResponse:
     try:
         row = _ordered(request, target, wish, form)
     except aiming.Refused as refused:
+        if refused.error == "prove_anew" and anew.possible(request):
+            return anew.ask(request, request.get_full_path())
         return _page(request, target, wish, form, refused)
+    if row is None:
+        return redirect("incident", request.project.name, form.cleaned_data["incident"])
     return redirect("rollback", request.project.name, row.pk)
 
 
@@ -58,15 +63,17 @@ def rollback_now(request: ProjectRequest, id: UUID) -> HttpResponse:
     return response
 
 
-def _ordered(request: ProjectRequest, target: Checkpoint, wish: Asked, form: BackForm) -> Rollback:
-    """By the incident's decision when it goes on from there, else as an order."""
+def _ordered(request: ProjectRequest, target: Checkpoint, wish: Asked, form: BackForm) -> Rollback | None:
+    """By the incident's decision when it goes on from there, else as an order; None: a second is asked."""
     wanted = form.wanted(target.pk, page.scope_of(target, wish))
     if not wish.goes_on:
-        ordered = rollbacks.order(actor=request.actor, agent=target.agent, wanted=wanted, now=request.now)
+        ordered = rollbacks.order(
+            actor=anew.actor(request), agent=target.agent, wanted=wanted, now=request.now
+        )
         return ordered.rollbacks[0]
     said = form.cleaned_data
     outcome = rollbacks.decide(
-        actor=request.actor,
+        actor=anew.actor(request),
         incident_id=said["incident"] or 0,
         version=said["version"] or 0,
         wanted=wanted,
@@ -74,6 +81,8 @@ def _ordered(request: ProjectRequest, target: Checkpoint, wish: Asked, form: Bac
         probation=said["probation"],
         now=request.now,
     )
+    if outcome.name == "asked":
+        return None
     if outcome.name != "decided":
         raise aiming.Refused(outcome.name, outcome.sentence, "")
     return Rollback.objects.get(command=outcome.results[0].command)
@@ -89,10 +98,12 @@ def _page(
     """The whole page, or its region for htmx; after a refusal with what was typed, and why."""
     shown: dict[str, Any] = page.whole(target, wish, request.actor, request.now)
     status = 200
-    if form is not None:
+    if form is None:
+        shown |= anew.back(request)
+    else:
         shown["typed"] = {name: form.data.get(name, "") for name in ("reason", "note", "guidance")}
         shown["errors"] = {name: errors[0] for name, errors in form.errors.items()}
-        shown["refused"] = f"{refused.message} {refused.what_to_do}".strip() if refused else ""
+        shown["refused"] = anew.why(refused) if refused else ""
         status = refused.status if refused else 422
     alone = request.headers.get("HX-Target") == REGION
     template = "partials/roll_back_card.html" if alone else "roll_back.html"

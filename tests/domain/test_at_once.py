@@ -13,6 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from agents.models import (
+    Agent,
     AlertTarget,
     Attempt,
     Command,
@@ -25,10 +26,12 @@ from agents.models import (
     Outbox,
     Pause,
     Project,
+    Proposal,
     Role,
     User,
 )
-from agents.services import audit, commands, decisions, pauses, people, sending, watchdog
+from agents.services import approvals, audit, commands, decisions, pauses, people, sending, watchdog
+from checkpoints.services import confirming
 from tests.conftest import member
 from tests.domain import cast
 from tests.domain.cast import NOW
@@ -214,3 +217,55 @@ def test_two_workers_never_claim_one_message(project: Project) -> None:
     claimed = [attempt for attempt in at_once(lambda _: sending.claim(NOW), 16) if attempt is not None]
     assert len(claimed) == 8 == len({attempt.outbox_id for attempt in claimed})
     assert Attempt.objects.count() == 8
+
+
+def test_fifty_second_people_make_one_decision(project: Project, alice: User) -> None:
+    """A proposal is confirmed once, and never by whoever asked for it, however many click at once."""
+    seconds = [member(project, f"second-{n}@example.com", f"Second {n}", Role.RESPONDER) for n in range(10)]
+    actors = [cast.actor(user, project) for user in (alice, *seconds)]
+    for number in range(4):
+        pause = cast.spends_its_budget(cast.worker(project, f"agent-{number}"))
+        Agent.objects.update(two_people=True)
+        decisions.decide(
+            actor=actors[0], incident_id=pause.incident_id, verb="resume", version=1, reason="x", now=NOW
+        )
+        proposal = Proposal.objects.get(incident_id=pause.incident_id)
+
+        def click(n: int, proposal: Proposal = proposal) -> str:
+            return confirming.confirm(
+                actor=actors[n % len(actors)], incident_id=proposal.incident_id, id=proposal.pk,
+                version=1, now=NOW,
+            ).name  # fmt: skip
+
+        found = Counter(at_once(click, CLICKS))
+        assert found["decided"] == 1 and set(found) <= {"decided", "lost", "own"}
+        assert Decision.objects.filter(incident_id=pause.incident_id).count() == 1
+    assert audit.verify().broken is None
+
+
+def test_a_confirmation_and_a_decline_at_once_agree(project: Project, alice: User, bob: User) -> None:
+    """Either it was confirmed and decided, or declined and not."""
+    Membership.objects.filter(user=bob).update(role=Role.RESPONDER)
+    one, two = cast.actor(alice, project), cast.actor(bob, project)
+    for number in range(12):
+        pause = cast.spends_its_budget(cast.worker(project, f"agent-{number}"))
+        Agent.objects.update(two_people=True)
+        decisions.decide(
+            actor=one, incident_id=pause.incident_id, verb="resume", version=1, reason="x", now=NOW
+        )
+        proposal = Proposal.objects.get(incident_id=pause.incident_id)
+
+        def race(n: int, proposal: Proposal = proposal) -> None:
+            if n:
+                confirming.confirm(
+                    actor=two, incident_id=proposal.incident_id, id=proposal.pk, version=1, now=NOW
+                )
+            else:
+                approvals.decline(
+                    actor=one, incident_id=proposal.incident_id, id=proposal.pk, reason="", now=NOW
+                )
+
+        at_once(race, 2)
+        proposal.refresh_from_db()
+        decided = Decision.objects.filter(incident_id=pause.incident_id).exists()
+        assert (proposal.state, decided) in (("confirmed", True), ("declined", False))

@@ -26,6 +26,7 @@ from agents.models import (
     Membership,
     Override,
     Project,
+    Proposal,
     Role,
     Schedule,
     Team,
@@ -119,6 +120,7 @@ class Ground:
             list(AlertTarget.objects.filter(project=project).values_list("pk", flat=True).order_by("pk")),
             Token.objects.filter(project=project, revoked_at=None).count(),
             [kind.objects.filter(project=project).count() for kind in (Team, Schedule, EscalationPolicy)],
+            list(Proposal.objects.filter(incident__project=project).values_list("state", flat=True)),
             Override.objects.filter(schedule__project=project).count(),
             list(Membership.objects.filter(project=project).values_list("role", flat=True).order_by("pk")),
         )
@@ -144,6 +146,7 @@ def made(project: Project, alice: User) -> Ground:
         at=timezone.now(),
     )  # fmt: skip
     token = Token.objects.filter(project=project).order_by("pk")[0]
+    proposal = _asked_for(pause.incident_id, alice)
     team, schedule, override, policy = _on_call(project, alice)
     return Ground(
         project,
@@ -152,7 +155,7 @@ def made(project: Project, alice: User) -> Ground:
             "incidents": str(pause.incident_id), "checkpoints": str(good.pk), "diff": str(now.pk),
             "..": str(now.pk), "rollbacks": str(rollback.pk), "commands": str(command.pk), "add": "email",
             "effects": str(effect.pk), "alerts": str(target.pk), "tokens": str(token.pk), "welcome": "x",
-            "files": "policies/old.md",
+            "files": "policies/old.md", "confirm": str(proposal.pk), "decline": str(proposal.pk),
             "watches": str(watch.pk), "entries": Entry.objects.filter(project_id=project.pk)[0].id,
             "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
             "policies": str(policy.pk),
@@ -160,6 +163,14 @@ def made(project: Project, alice: User) -> Ground:
             "people": str(Membership.objects.get(project=project, user=alice).pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},
+    )  # fmt: skip
+
+
+def _asked_for(incident_id: int, alice: User) -> Proposal:
+    words = {"reason": MARK, "guidance": "", "probation": True, "agents": None}
+    return Proposal.objects.create(
+        incident_id=incident_id, verb="resume", version=0, words=words, person=alice, by="alice",
+        at=timezone.now(), lapses_at=timezone.now() + timedelta(hours=1),
     )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def whole(target: Checkpoint, wish: Asked, actor: Actor, now: datetime) -> dict[
         "since": words.since(found, lost),
         "lost": lost, "files": picked, "worklist": effects, "edits": found.edits,
         "face": face, "panel": f"partials/roll_back_{face if face in WORDS else 'confirm'}.html", "way": way,
+        "on_probation": True,
         "needs_even_bad": found.needs_even_bad, "why_bad": words.why_bad(target),
         "reasons": UNDO_REASONS if found.is_undo else REASONS["rollback"],
         "button": words.button(target, wish, picked, now, undo=found.is_undo),
