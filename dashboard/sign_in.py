@@ -16,11 +16,13 @@ from typing import Any
 
 import requests
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
 from django.conf import settings
+from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest
 from django.shortcuts import render
 from django.utils import timezone
@@ -46,6 +48,15 @@ ANOTHER_ADDRESS = "That is not {email}: connect the account at {by} that has the
 class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        """A hash that is renewed while it is compared must not end the session that asks."""
+        former = user.password
+        is_right: bool = super().reauthenticate(user, password)
+        user.refresh_from_db(fields=["password"])
+        if user.password != former:
+            update_session_auth_hash(context.request, user)
+        return is_right
 
 
 class ByInvitation(DefaultSocialAccountAdapter):  # type: ignore[misc]
