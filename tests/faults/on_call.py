@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -24,22 +24,25 @@ Started = Callable[..., Child]
 
 
 @contextlib.contextmanager
-def starting(below: Path, mailbox: Mailbox, redis_url: str = "") -> Iterator[Started]:
+def starting(
+    below: Path, mailbox: Mailbox, redis_url: str = "", env: Mapping[str, str] | None = None
+) -> Iterator[Started]:
     """Starts `worker` or `beat`, to die at a failpoint if one is given; all end with the test."""
     started: list[Child] = []
 
     def start(name: str, failpoint: str = "") -> Child:
-        env = {
+        its = {
             "SICKBAY_DATABASE_URL": database_url(),
             "SICKBAY_REDIS_URL": redis_url or settings.REDIS_URL,
             "SICKBAY_ALERT_ALLOW_CIDRS": "127.0.0.0/8",
             "SICKBAY_SMTP_URL": f"smtp://127.0.0.1:{mailbox.port}",
             "SICKBAY_FAILPOINT": failpoint,
             "SICKBAY_LOG": "info",
+            **(env or {}),
         }
         command = WORKER if name == "worker" else [*MANAGE, name]
         log = below / f"{name}-{len(started)}.log"
-        started.append(Child(name, command, log=log, env=env))
+        started.append(Child(name, command, log=log, env=its))
         started[-1].start()
         return started[-1]
 
