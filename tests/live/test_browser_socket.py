@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -166,41 +170,6 @@ def test_nonsense_closes_it(opened: Open, alice: User, project: Project, said: s
     assert closed_with(socket) == 4400
 
 
-def test_signing_out_closes_it(opened: Open, alice: User, project: Project) -> None:
-    """Within five seconds of the sign-out the socket is closed with 4401."""
-    client = Client()
-    client.force_login(alice)
-    socket = opened(alice, client=client)
-    watch(socket, f"fleet-{project.pk}")
-    cookie = client.cookies[COOKIE].value
-    client.post("/accounts/logout/")
-    assert cookie and closed_with(socket) == 4401
-
-
-def test_a_disabled_person_is_closed_out(opened: Open, alice: User, project: Project) -> None:
-    """So is whoever may not sign in any more."""
-    socket = opened(alice)
-    watch(socket, f"fleet-{project.pk}")
-    User.objects.filter(pk=alice.pk).update(is_active=False)
-    assert closed_with(socket) == 4401
-
-
-def test_leaving_a_project_closes_it(opened: Open, alice: User, project: Project) -> None:
-    """Who is no longer a member hears nothing more: 4403."""
-    socket = opened(alice)
-    watch(socket, f"fleet-{project.pk}")
-    Membership.objects.filter(user=alice).delete()
-    assert closed_with(socket) == 4403
-
-
-def test_another_role_comes_again(opened: Open, alice: User, project: Project) -> None:
-    """Demoted, the page is closed so that it comes back as what it is now."""
-    socket = opened(alice)
-    watch(socket, f"fleet-{project.pk}")
-    Membership.objects.filter(user=alice).update(role=Role.VIEWER)
-    assert closed_with(socket) == 4408
-
-
 def test_an_ended_session_is_closed_within_five_seconds(opened: Open, alice: User, project: Project) -> None:
     """Ended from her other browser: that socket goes with 4401, her own stays."""
     here, lost = Client(), Client()
@@ -213,3 +182,35 @@ def test_an_ended_session_is_closed_within_five_seconds(opened: Open, alice: Use
     assert closed_with(theirs) == 4401
     announce(f"fleet-{project.pk}", 9)
     assert heard(mine)["version"] == 9
+
+
+ENDS: dict[str, tuple[Callable[[User, Client], object], int]] = {
+    "signed out": (lambda _, client: client.post("/accounts/logout/"), 4401),
+    "its session ended elsewhere": (lambda _, client: Session.objects.all().delete(), 4401),
+    "its session expired": (
+        lambda _, client: Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1)), 4401
+    ),
+    "another password": (lambda user, _: (user.set_password("another long one"), user.save()), 4401),
+    "disabled": (lambda user, _: User.objects.filter(pk=user.pk).update(is_active=False), 4401),
+    "removed": (lambda user, _: Membership.objects.filter(user=user).delete(), 4403),
+    "another role": (lambda user, _: Membership.objects.filter(user=user).update(role=Role.VIEWER), 4408),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", sorted(ENDS))
+def test_a_right_is_lost_within_five_seconds(opened: Open, alice: User, project: Project, how: str) -> None:
+    """Counted from the moment it ended; what is announced meanwhile does not put it off."""
+    client = Client()
+    client.force_login(alice)
+    socket = opened(alice, client=client)
+    watch(socket, f"fleet-{project.pk}")
+    end, code = ENDS[how]
+    end(alice, client)
+    ended = time.monotonic()
+    with pytest.raises(ConnectionClosed) as closing:
+        while time.monotonic() - ended < 10:
+            announce(f"fleet-{project.pk}", 1)
+            with contextlib.suppress(TimeoutError):
+                socket.recv(0.2)
+    assert time.monotonic() - ended <= 5.0 and closing.value.rcvd is not None
+    assert closing.value.rcvd.code == code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
@@ -37,15 +38,21 @@ def test_a_command_ends_the_wait(wire: Wire, alice: User, project: Project) -> N
     assert answers and [c["kind"] for c in answers[0].json()["commands"]] == ["pause"]
 
 
-def test_a_revoked_token_ends_the_wait(wire: Wire, project: Project) -> None:
-    """A poll is authorised while it waits, not only when it begins."""
+ENDS: dict[str, Callable[[Project, Token], object]] = {
+    "revoked": lambda project, one: tokens.revoke(project=project, pk=one.pk, by="alice", now=timezone.now()),
+    "expired": lambda _, one: Token.objects.filter(pk=one.pk).update(expires_at=timezone.now()),
+}
+
+
+@pytest.mark.parametrize("how", sorted(ENDS))
+def test_a_token_that_ends_ends_the_wait(wire: Wire, project: Project, how: str) -> None:
+    """A poll is authorised while it waits, not only when it begins: 401 within five seconds."""
     answers = []
     poll = threading.Thread(target=lambda: answers.append(wire.commands(after=0, wait=25)))
     poll.start()
     poll.join(0.5)
-    token = Token.objects.get(scope="agent")
-    tokens.revoke(project=project, pk=token.pk, by="alice", now=timezone.now())
-    poll.join(6)
+    ENDS[how](project, Token.objects.get(scope="agent"))
+    poll.join(5)
     assert [answer.status_code for answer in answers] == [401]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agents.models import Heartbeat, Instance, Project, Token, User
-from agents.services import tokens
 from tests.builders import Wire, make_project, make_token, order_pause
 from tests.live.conftest import Opener
+from tests.live.test_poll import ENDS
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,12 +85,14 @@ def test_a_replaced_process_is_told_and_let_go(wire: Wire, open_socket: Opener) 
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 4409
 
 
-def test_a_revoked_token_closes_its_sockets(wire: Wire, open_socket: Opener, project: Project) -> None:
-    """A socket is authorised while it lives, not only when it opens."""
+@pytest.mark.parametrize("how", sorted(ENDS))
+def test_a_token_that_ends_closes_its_sockets(
+    wire: Wire, open_socket: Opener, project: Project, how: str
+) -> None:
+    """A socket is authorised while it lives, not only when it opens: closed within five seconds."""
     socket = open_socket(wire)
     socket.next()
-    token = Token.objects.get(scope="agent")
-    tokens.revoke(project=project, pk=token.pk, by="alice", now=timezone.now())
+    ENDS[how](project, Token.objects.get(scope="agent"))
     with pytest.raises(ConnectionClosed) as closed:
-        socket.next(timeout=6)
+        socket.next(timeout=5)
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
