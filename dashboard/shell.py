@@ -27,7 +27,7 @@ PAGES = (
     ("tokens", "Access", ""),
 )
 # Pages that stand under the word of another one.
-PARTS = {"incidents": ("shift",), "alerts": ("on_call",), "tokens": ("people",)}
+PARTS = {"incidents": ("shift",), "alerts": ("on_call", "ways"), "tokens": ("people",)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.db.models import Prefetch
 
-from agents.models import AlertTarget, Attempt, Outbox
+from agents.models import AlertTarget, Attempt, Outbox, User
 
 RECEIPTS = 20
 TRIES = Prefetch("tries", Attempt.objects.order_by("-pk"))
@@ -16,6 +16,34 @@ def of_project(project_id: int) -> list[AlertTarget]:
     """Its channels, the oldest first; their secrets stay where they are."""
     found = AlertTarget.objects.filter(project_id=project_id, person=None)
     return list(found.defer("secret").order_by("pk"))
+
+
+def own(project_id: int, user: User) -> list[AlertTarget]:
+    """Somebody's own ways, best first; their secrets stay where they are."""
+    found = AlertTarget.objects.filter(project_id=project_id, person=user)
+    return list(found.defer("secret").order_by("position", "pk"))
+
+
+def kinds_of_people(project_id: int) -> dict[int, list[str]]:
+    """By which kinds of ways each person is reached: that they are there, and nothing of them."""
+    found: dict[int, list[str]] = {}
+    rows = AlertTarget.objects.filter(project_id=project_id, person__isnull=False, enabled=True)
+    for person, kind in rows.order_by("position", "pk").values_list("person_id", "kind"):
+        found.setdefault(person or 0, []).append(kind)
+    return found
+
+
+def unreached(project_id: int, people: Iterable[User], *, with_mail: bool) -> list[User]:
+    """Those whom no way of their own reaches: each is off, or is e-mail where no mail is sent.
+
+    Whoever named none is reached by e-mail.
+    """
+    rows = AlertTarget.objects.filter(project_id=project_id, person__isnull=False)
+    ways: dict[int, list[bool]] = {}
+    for person, kind, enabled in rows.values_list("person_id", "kind", "enabled"):
+        reaches = enabled and (with_mail or kind != AlertTarget.Kind.EMAIL)
+        ways.setdefault(person or 0, []).append(reaches)
+    return [user for user in people if not any(ways.get(user.pk, [with_mail]))]
 
 
 def anyone_is_told(project_id: int) -> bool:

@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -21,10 +22,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import QuerySet
 
 from agents.access import Actor
 from agents.announce import announce
-from agents.models import AlertTarget, Outbox
+from agents.models import AlertTarget, Outbox, User
 from agents.services import audit, channels, outbox, webhooks
 from agents.services.snapshots import text
 
@@ -54,6 +56,7 @@ def add_channel(
     now: dt.datetime,
     pk: int | None = None,
     daily_hour: int | None = None,
+    person: User | None = None,
 ) -> AlertTarget | None:
     """A channel of another service, with everything that it asks for; None when `pk` is not there.
 
@@ -62,10 +65,9 @@ def add_channel(
     kept = _read(kind, said)
     outline = channels.CHANNELS[kind].outline(kept)
     if pk is None:
-        target = AlertTarget(project_id=actor.project_id, kind=kind, created_at=now)
+        target = AlertTarget(project_id=actor.project_id, kind=kind, created_at=now, person=person)
     else:
-        mine = AlertTarget.objects.select_for_update().filter(pk=pk, project_id=actor.project_id, kind=kind)
-        found = mine.first()
+        found = _of(actor, pk, person).select_for_update().filter(kind=kind).first()
         if found is None:
             return None
         target = found
@@ -96,12 +98,14 @@ def add(
     address: str,
     now: dt.datetime,
     daily_hour: int | None = None,
+    person: User | None = None,
 ) -> Kept:
     address = checked(kind, address)
     _not_ours(kind, address)
     secret = new_secret() if kind == AlertTarget.Kind.WEBHOOK else None
     target = AlertTarget.objects.create(
         project_id=actor.project_id,
+        person=person,
         kind=kind,
         label=_label(kind, label, address),
         address=address,
@@ -126,7 +130,7 @@ def change(
     daily_hour: int | None = None,
 ) -> Kept | None:
     """None when it is not there, or another project's."""
-    target = AlertTarget.objects.select_for_update().filter(pk=pk, project_id=actor.project_id).first()
+    target = _of(actor, pk, None).select_for_update().first()
     if target is None:
         return None
     address, secret = checked(target.kind, address), None
@@ -147,9 +151,9 @@ def change(
 
 
 @transaction.atomic
-def turn(*, actor: Actor, pk: int, on: bool, now: dt.datetime) -> bool:
+def turn(*, actor: Actor, pk: int, on: bool, now: dt.datetime, person: User | None = None) -> bool:
     """On or off; all else stays. False when it is not there."""
-    target = AlertTarget.objects.filter(pk=pk, project_id=actor.project_id).first()
+    target = _of(actor, pk, person).first()
     if target is None:
         return False
     if AlertTarget.objects.filter(pk=pk, enabled=not on).update(enabled=on):
@@ -159,26 +163,31 @@ def turn(*, actor: Actor, pk: int, on: bool, now: dt.datetime) -> bool:
 
 
 @transaction.atomic
-def remove(*, actor: Actor, pk: int, now: dt.datetime) -> bool:
-    target = AlertTarget.objects.filter(pk=pk, project_id=actor.project_id).first()
+def remove(*, actor: Actor, pk: int, now: dt.datetime, person: User | None = None) -> bool:
+    target = _of(actor, pk, person).first()
     if target is None:
         return False
-    removed = AlertTarget(pk=target.pk, project_id=target.project_id, kind=target.kind, label=target.label)
+    removed = copy(target)
     target.delete()
     _written_down(actor, "remove target", removed, now)
     return True
 
 
 @transaction.atomic
-def test(*, actor: Actor, pk: int, now: dt.datetime) -> Outbox | None:
+def test(*, actor: Actor, pk: int, now: dt.datetime, person: User | None = None) -> Outbox | None:
     """Send a test: an outbox row like any other, so that it proves the whole way."""
-    target = AlertTarget.objects.filter(pk=pk, project_id=actor.project_id).first()
+    target = _of(actor, pk, person).first()
     if target is None:
         return None
     key = f"test-{target.pk}-{secrets.token_hex(8)}"
     row = outbox.put(target=target, about=Outbox.About.TEST, key=key, now=now)
     _written_down(actor, "test target", target, now)
     return row
+
+
+def _of(actor: Actor, pk: int, person: User | None) -> QuerySet[AlertTarget]:
+    """A channel of the project, or one of this person's own ways: never somebody else's."""
+    return AlertTarget.objects.filter(pk=pk, project_id=actor.project_id, person=person)
 
 
 def checked(kind: str, address: str) -> str:
@@ -253,12 +262,13 @@ def _box() -> Fernet:
 
 
 def _written_down(actor: Actor, verb: str, target: AlertTarget, now: dt.datetime) -> None:
+    what = "target" if target.person_id is None else "own way"
     announce(f"project-{target.project_id}", int(now.timestamp() * 1000))
     audit.record(
         project_id=target.project_id,
         actor=actor.name,
         verb=verb,
-        object=f"target {target.pk} ({target.kind} {target.label})",
+        object=f"{what} {target.pk} ({target.kind} {target.label})",
         reason="",
         saw={"enabled": target.enabled},
         now=now,

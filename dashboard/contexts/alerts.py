@@ -156,7 +156,7 @@ def listed(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
         "may_change": may,
         "told": any(target.enabled and not _lacks(target) for target in found),
         "any_on": any(target.enabled for target in found),
-        "targets": [_target(target, tests.get(target.pk), may) for target in found],
+        "targets": [drawn(target, tests.get(target.pk), may) for target in found],
         "hours": HOURS,
         "receipts": [receipt(row) for row in targets.receipts(project.pk)],
         "topic": f"project-{project.pk}",
@@ -197,7 +197,7 @@ def _form(kind: AlertTarget.Kind, typed: Typed | None) -> Form:
     return Form(kind, KINDS[kind], label, address, error)
 
 
-def _target(target: AlertTarget, test: Outbox | None, may_change: bool) -> Target:
+def drawn(target: AlertTarget, test: Outbox | None, may_change: bool) -> Target:
     address = target.address if may_change else _outline(target)
     channel = channels.CHANNELS.get(target.kind)
     icon = channel.icon if channel else KINDS[AlertTarget.Kind(target.kind)].icon

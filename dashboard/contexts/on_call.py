@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+
 from agents import access, rota
 from agents.access import Actor
 from agents.models import AlertTarget, EscalationPolicy, Override, Project, Schedule, Team, User, Whom
@@ -45,6 +47,7 @@ class Step:
     words: str
     lost: bool
     wait: str
+    unreached: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ def page(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
     rotas, teams = on_call.rotas(project.pk, now), on_call.teams(project.pk)
     people, policies = list(on_call.people(project.pk)), on_call.policies(project.pk)
     known = words(rotas, teams, people, targets.of_project(project.pk))
+    behind = _behind(rotas, teams, people)
+    lost = targets.unreached(project.pk, people, with_mail=bool(settings.EMAIL_HOST))
     return {
         "project": project,
         "now": now,
@@ -67,7 +72,8 @@ def page(project: Project, actor: Actor, now: datetime) -> dict[str, Any]:
         "people": people,
         "rotas": [_rota(one, now) for one in rotas],
         "teams": teams,
-        "policies": [_policy(one, known) for one in policies],
+        "policies": [_policy(one, known, behind, lost) for one in policies],
+        "unreached": [user for user in lost if user.pk in _on_call(policies, behind, rotas, teams)],
         "has_default": any(one.is_default for one in policies),
         "plain": f"every channel is told at once, and again every {waits(PLAIN[0]['wait_s'])}, "
         f"{PLAIN_REPEATS} times",
@@ -125,13 +131,44 @@ def _turns(schedule: Schedule) -> str:
     return said
 
 
-def _policy(policy: EscalationPolicy, known: dict[tuple[str, int], str]) -> Policy:
+def _behind(rotas: list[Schedule], teams: list[Team], people: list[User]) -> dict[tuple[str, int], set[int]]:
+    """The people that a step may reach by this name."""
+    found = {(str(Whom.PERSON), one.pk): {one.pk} for one in people}
+    found |= {(str(Whom.TEAM), one.pk): {user.pk for user in one.members.all()} for one in teams}
+    found |= {(str(Whom.SCHEDULE), one.pk): {turn.user_id for turn in one.turns.all()} for one in rotas}
+    for one in rotas:
+        found[str(Whom.SCHEDULE), one.pk] |= {stand.user_id for stand in one.overrides.all()}
+    return found
+
+
+def _on_call(
+    policies: list[EscalationPolicy],
+    behind: dict[tuple[str, int], set[int]],
+    rotas: list[Schedule],
+    teams: list[Team],
+) -> set[int]:
+    """Everybody whom a policy, a rota or a team names."""
+    names = {
+        (str(one["kind"]), int(one["id"])) for row in policies for step in row.steps for one in step["tell"]
+    }
+    names |= {(str(Whom.SCHEDULE), one.pk) for one in rotas} | {(str(Whom.TEAM), one.pk) for one in teams}
+    return {pk for name in names for pk in behind.get(name, set())}
+
+
+def _policy(
+    policy: EscalationPolicy,
+    known: dict[tuple[str, int], str],
+    behind: dict[tuple[str, int], set[int]],
+    unreached: list[User],
+) -> Policy:
     steps = []
     for step in policy.steps:
         pairs = [(str(one["kind"]), int(one["id"])) for one in step["tell"]]
         words = " and ".join(known.get(pair, "somebody who is gone") for pair in pairs)
         lost = any(pair not in known for pair in pairs)
-        steps.append(Step(words, lost, waits(step["wait_s"]) if step["wait_s"] else ""))
+        named = {pk for pair in pairs for pk in behind.get(pair, set())}
+        nobody = ", ".join(str(user) for user in unreached if user.pk in named)
+        steps.append(Step(words, lost, waits(step["wait_s"]) if step["wait_s"] else "", nobody))
     quiet = ""
     if policy.quiet_from and policy.quiet_until:
         quiet = f"{policy.quiet_from:%H:%M} to {policy.quiet_until:%H:%M} {policy.quiet_zone}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef
 
 from agents import access
 from agents.access import Actor
-from agents.models import Membership, Project, Role, User
+from agents.models import AlertTarget, Membership, Project, Role, User
+from agents.queries import targets
 
 ROLES = (
     (Role.VIEWER, "viewer: looks"),
@@ -31,6 +32,7 @@ class Row:
     has_second_factor: bool
     is_invited: bool
     is_you: bool
+    told_by: str = ""  # for who administers
 
 
 def page(
@@ -38,18 +40,26 @@ def page(
     typed: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """`link`: a new one, shown this once; `error`: why somebody was not let in."""
+    may = access.can(actor, "people", project)
     return {
         "project": project,
         "now": now,
-        "rows": _rows(project, actor),
+        "rows": _with_ways(_rows(project, actor), project) if may else _rows(project, actor),
         "roles": ROLES,
-        "may_change": access.can(actor, "people", project),
+        "may_change": may,
         "link": link,
         "invited": invited,
         "error": error,
         "typed": typed,
         "topic": f"project-{project.pk}",
     }
+
+
+def _with_ways(rows: list[Row], project: Project) -> list[Row]:
+    """By what kinds of ways each is told: that there are any, and nothing of where they lead."""
+    words, found = dict(AlertTarget.Kind.choices), targets.kinds_of_people(project.pk)
+    kinds = {pk: dict.fromkeys(str(words[one]) for one in ways) for pk, ways in found.items()}
+    return [replace(row, told_by=", ".join(kinds.get(row.user.pk, ["Email"]))) for row in rows]
 
 
 def _rows(project: Project, actor: Actor) -> list[Row]:

@@ -42,7 +42,7 @@ def add(request: ProjectRequest, kind: str) -> HttpResponse:
     if kind not in AlertTarget.Kind.values:
         raise Http404
     label, address = _typed(request)
-    if AlertTarget.objects.filter(project=request.project, kind=kind, address=address).exists():
+    if AlertTarget.objects.filter(project=request.project, kind=kind, address=address, person=None).exists():
         return _refused(request, kind, "This address is a target already.")
     try:
         kept = targets.add(
@@ -60,7 +60,7 @@ def add(request: ProjectRequest, kind: str) -> HttpResponse:
 def change(request: ProjectRequest, pk: int) -> HttpResponse:
     """Another label or address; a webhook's new address gets a new secret, shown in the answer."""
     label, address = _typed(request)
-    target = get_object_or_404(AlertTarget, project=request.project, pk=pk)
+    target = get_object_or_404(AlertTarget, project=request.project, person=None, pk=pk)
     if target.kind in channels.CHANNELS:
         return _keep_channel(request, target.kind, pk)
     try:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from agents.models import Project, User
 from tests.browser.conftest import Open
 from tests.browser.seeing import LOOKS, fits, is_live, picture
+from tests.domain.test_escalation import make_policy, make_rota, step, whom
 
 PASSWORD = "a long enough one"
 PAGES = {
@@ -53,3 +54,22 @@ def test_the_account_fits(browse: Open, alice: User, project: Project, width: in
     RecoveryCodes.activate(alice)
     look_at(page, PAGES, f"{width}-{theme}")
     assert Authenticator.objects.filter(user=alice).count() == 2
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_ways_fit(browse: Open, alice: User, project: Project, width: int, theme: str) -> None:
+    """Two ways, one of them a phone; and on the on-call page what it looks like when there is none."""
+    make_rota(project, alice)
+    make_policy(project, step(whom("person", alice)))
+    page = browse(alice, width=width, theme=theme)
+    page.goto("/p/main/on-call/")
+    picture(page, f"on-call-unreached-{width}-{theme}-full")
+    fits(page)
+    client = Client()
+    client.force_login(alice)
+    client.post("/p/main/ways/add/ntfy/", {"topic": "alices-phone-x7", "label": "my phone"})
+    page.goto("/p/main/ways/")
+    is_live(page)
+    page.locator("#add-telegram summary").click()
+    picture(page, f"ways-{width}-{theme}-full")
+    fits(page)

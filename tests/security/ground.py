@@ -141,6 +141,9 @@ def made(project: Project, alice: User) -> Ground:
         state="done", begun_at=timezone.now(),
     )  # fmt: skip
     target = AlertTarget.objects.create(project=project, kind="email", label=MARK, address="x@example.com")
+    way = AlertTarget.objects.create(
+        project=project, kind="email", label=MARK, address="alice@example.com", person=alice
+    )
     watch = Watch.objects.create(
         agent_id=instance.agent_id, where="memory", path="rates.fee", op="equals", value="0", by=MARK,
         at=timezone.now(),
@@ -159,7 +162,7 @@ def made(project: Project, alice: User) -> Ground:
             "watches": str(watch.pk), "entries": Entry.objects.filter(project_id=project.pk)[0].id,
             "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
             "policies": str(policy.pk),
-            "sessions": "1",
+            "sessions": "1", "ways": str(way.pk),
             "people": str(Membership.objects.get(project=project, user=alice).pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},
