@@ -72,7 +72,7 @@ def _file(asked: Checkpoint, path: str) -> tuple[Since, str]:
 
 
 def _said(found: Since) -> str:
-    so = "It is as it is now" if found.is_there else "It is not there"
+    so = "It has been so" if found.is_there else "It has not been there"
     first = f"{found.first.at:%Y-%m-%d %H:%M:%S} UTC"
     if found.is_bound:
         return (

@@ -96,7 +96,8 @@ def test_since_when_names_the_checkpoint_and_the_actions(operator: Operator, des
     assert status == 200, body
     assert (body["since"]["id"], body["before"]["id"]) == (str(first.pk), str(before.pk))
     assert body["asked"]["id"] == str(newest.pk) and body["there"] and not body["bound"]
-    assert [entry["name"] for entry in body["actions"]] == ["tidy"] and body["message"].startswith("It is as")
+    assert [entry["name"] for entry in body["actions"]] == ["tidy"]
+    assert body["message"].startswith("It has been so since ")
     asked = operator.get(SINCE, path='["n"]', newest=str(before.pk))[1]
     assert asked["before"] is None and "the oldest checkpoint that is kept" in asked["message"]
 
@@ -108,7 +109,7 @@ def test_since_when_of_a_list_and_of_a_file(operator: Operator, keeper: Keeper) 
     keeper.take({"seen": [1, 2]}, {b"a": {b"b.txt": b"two"}, b"c": b""})
     gone = operator.get(SINCE, path="seen.2")[1]
     assert (gone["there"], gone["since"]["id"]) == (False, str(short.pk))
-    assert gone["message"].startswith("It is not there since ")
+    assert gone["message"].startswith("It has not been there since ")
     changed = operator.get(SINCE, path="a/b.txt", where="file")[1]
     assert (changed["there"], changed["since"]["id"]) == (True, str(short.pk))
 

@@ -42,7 +42,11 @@ def test_the_first_bad_one_is_found_as_git_says_it(shell: Shell, project: Projec
         done = shell.run("bisect", "refund-desk", "--check", check(tmp_path, body))
         assert done.returncode == 0, done
         assert f"{made[7].pk} is the first bad checkpoint\n" in done.stdout
-        assert f"See: sickbay diff {made[6].pk.hex[:9]} {made[7].pk.hex[:9]}" in done.stdout
+        assert done.stdout.startswith("Bisecting refund-desk by ")
+        assert "12 checkpoints, of which about 5 are read\n" in done.stdout
+        assert f"Last good: {made[6].pk.hex[:9]} of " in done.stdout and " of 12 checkpoints." in done.stdout
+        assert f"sickbay diff {made[6].pk.hex[:9]} {made[7].pk.hex[:9]}\n" in done.stdout
+        assert f"sickbay rollback refund-desk {made[6].pk.hex[:9]}\n" in done.stdout
         assert done.stdout.count(" good ") + done.stdout.count(" bad  ") <= 6
     assert (
         "secrets are masked"
@@ -64,7 +68,8 @@ def test_what_cannot_be_found_is_said(shell: Shell, project: Project, tmp_path: 
     made = took(project, 5, bad=2)
     words = ("bisect", "refund-desk", "--check")
     done = shell.run(*words, check(tmp_path, "return True"))
-    assert done.returncode == 1 and "The newest one passes" in done.stdout
+    assert done.returncode == 1 and "The newest one passes: " in done.stdout
+    assert f"{made[4].pk.hex[:9]} of " in done.stdout and "Read: 1 of 5 checkpoints." in done.stdout
     done = shell.run(*words, check(tmp_path, "return False"))
     assert done.returncode == 1 and "The oldest one fails already" in done.stdout
     done = shell.run(

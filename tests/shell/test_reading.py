@@ -167,7 +167,7 @@ def test_what_cannot_be_answered_is_a_sentence(shell: Shell, project: Project) -
         ({}, ["show", "ffffffff"], "no checkpoint begins so"),
         ({}, ["show", "refund-desk^"], "is the first one"),
         ({}, ["show", "refund-desk@x"], "names no checkpoint"),
-        ({}, ["show", "refund-desk", "none.txt"], "has no 'none.txt'"),
+        ({}, ["show", "refund-desk", "none.txt"], "This checkpoint has no workspace."),
         ({}, ["log", "refund-desk", "--since", "soon"], "is no time"),
         ({"SICKBAY_OPERATOR_TOKEN": agents}, ["log", "refund-desk"], "this is an agent's token"),
         ({"SICKBAY_OPERATOR_TOKEN": "", "SICKBAY_TOKEN": agents}, ["log", "x"], "this is an agent's token"),

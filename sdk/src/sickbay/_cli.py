@@ -18,7 +18,9 @@ from sickbay._version import __version__
 COMMANDS = {
     "log": "show an agent's checkpoints or timeline, newest first",
     "diff": "show what changed between two checkpoints",
-    "show": "show a checkpoint, or one value or file of it",
+    "show": "show a checkpoint, one value or file of it, or an entry of a timeline",
+    "find": "find words in what an agent did: titles, inputs, outputs",
+    "since": "show since when a value or a file is as it is",
     "bisect": "find the first checkpoint where a check of yours fails",
     "rollback": "put an agent back to a checkpoint",
     "watch": "keep a program alive that knows nothing of Sickbay",

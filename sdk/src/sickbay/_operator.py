@@ -82,7 +82,7 @@ class Operator:
     def url(self) -> str:
         return self._wire.url
 
-    def get(self, path: str, type: type[T], **query: Any) -> T:
+    def get(self, path: str, type: type[T], /, **query: Any) -> T:
         """The answer at a path below /api/v1/. None in the query is left out."""
         return self._json("GET", path, type, query, None)
 
@@ -90,7 +90,10 @@ class Operator:
         return self._json("POST", path, type, {}, dumps(said))
 
     def each(self, path: str, key: str, type: type[T], **query: Any) -> Iterator[T]:
-        """The rows of a list, page after page as they are wanted; `limit` is of one page."""
+        """The rows of a list, page after page as they are wanted; `limit` is of one page.
+
+        A page without rows may have a next one: a search goes on behind what it looked at.
+        """
         query.setdefault("limit", PAGE)
         for _ in range(MOST_PAGES):
             page = self.get(path, dict[str, Any], **query)
@@ -100,7 +103,7 @@ class Operator:
             except (ValueError, RecursionError) as error:
                 raise self._foreign(200) from error
             yield from rows
-            is_last = not following or not rows or following == query.get("before")
+            is_last = not following or following == query.get("before")
             if is_last or len(following or "") > 16_384:
                 return
             query["before"] = following

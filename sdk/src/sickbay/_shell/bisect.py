@@ -20,7 +20,7 @@ from sickbay._bisect import Bisected, first_bad
 from sickbay._errors import BadArgument
 from sickbay._operator import Operator
 from sickbay._shell import asking, log, phrasing, revisions, told
-from sickbay._shell.terminal import Screen, safe
+from sickbay._shell.terminal import Screen, Span, safe
 from sickbay._wire import Refused
 
 EXAMPLES = """\
@@ -91,9 +91,8 @@ def run(given: argparse.Namespace) -> int:
 def _bisected(operator: Operator, screen: Screen, given: argparse.Namespace) -> int:
     check = _loaded(given.check)
     line = _line(operator, given)[::-1]
-    screen.line(
-        f"Bisecting: {phrasing.some(len(line), 'checkpoint')}, about {len(line).bit_length() + 1} looks"
-    )
+    looks, some = len(line).bit_length() + 1, phrasing.some(len(line), "checkpoint")
+    screen.line(f"Bisecting {line[-1].agent} by {given.check}: {some}, of which about {looks} are read")
     masked = False
 
     def passes(place: int) -> bool | None:
@@ -114,34 +113,54 @@ def _bisected(operator: Operator, screen: Screen, given: argparse.Namespace) -> 
 
 
 def _told(screen: Screen, line: list[told.Checkpoint], found: Bisected) -> int:
-    """What was found; what halving cannot know is said, too."""
+    """What was found, how, and what to do next; what halving cannot know is said, too."""
+    read = f"Read: {found.looks:,} of {phrasing.some(len(line), 'checkpoint')}."
     if found.ends == "unknown":
         raise BadArgument(
-            "too many checkpoints cannot be judged: let check() say True or False of more of them"
+            f"too many of the {found.looks} checkpoints that were read cannot be judged: let check() say "
+            "True or False of more of them"
         )
     if found.ends == "newest_passes":
-        screen.line("The newest one passes: there is nothing to be found.")
+        assert found.good is not None
+        screen.line("The newest one passes: ", *_named(line[found.good]))
+        screen.line("There is nothing to be found. If something is wrong all the same, the check misses it.")
+        screen.line(read)
         return 1
     assert found.bad is not None
-    bad = line[found.bad]
     if found.ends == "oldest_fails":
-        screen.line("The oldest one fails already: it began before what is kept, or before --good.")
+        screen.line("The oldest one fails already: ", *_named(line[found.bad]))
+        screen.line("It began before what is kept, or before --good; or the check fails whatever happens.")
+        screen.line(read)
         return 1
     assert found.good is not None
-    good = line[found.good]
+    good, bad = line[found.good], line[found.bad]
     screen.line("")
     screen.line((f"{bad.id} is the first bad checkpoint", "yellow"))
-    screen.line("Date:   ", phrasing.date(bad.at))
+    screen.line("Date:      ", phrasing.date(bad.at))
     if bad.last_action:
-        screen.line("Action: ", bad.last_action)
-    screen.line("", "    ", log.subject(bad))
+        screen.line("Action:    ", bad.last_action)
+    screen.line("Label:     ", log.subject(bad))
+    screen.line("Last good: ", *_named(good))
+    screen.line(read)
+    _doubts(screen, found)
+    screen.line("")
+    old, new = revisions.short(good.id), revisions.short(bad.id)
+    screen.line("What changed:   ", f"sickbay diff {old} {new}")
+    screen.line("To go back:     ", f"sickbay rollback {good.agent} {old}")
+    return 0
+
+
+def _named(one: told.Checkpoint) -> list[Span]:
+    return [(revisions.short(one.id), "yellow"), f" of {phrasing.stamp(one.at)}, {log.subject(one)}"]
+
+
+def _doubts(screen: Screen, found: Bisected) -> None:
+    assert found.good is not None and found.bad is not None
     between = [place for place in found.skipped if found.good < place < found.bad]
     if between:
         some = phrasing.some(len(between), "checkpoint")
         screen.line(f"It may be one of {some} before it that could not be judged.")
-    screen.line("If it failed, passed and failed again, this is one of the places.")
-    screen.line(f"See: sickbay diff {revisions.short(good.id)} {revisions.short(bad.id)}")
-    return 0
+    screen.line("If it failed, passed and failed again in between, this is one of the places.")
 
 
 def _line(operator: Operator, given: argparse.Namespace) -> list[told.Checkpoint]:

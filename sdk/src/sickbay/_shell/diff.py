@@ -56,6 +56,8 @@ def _shown(operator: Operator, screen: Screen, given: argparse.Namespace) -> int
     memory = [] if given.workspace or (given.after and not places) else _below(diff.memory, places)
     files = [] if given.memory or (given.after and not inside) else _under(diff.workspace, inside)
     if not given.quiet:
+        if old.agent != new.agent and not given.name_only:
+            _two_agents(screen, old, new)
         if given.reveal:
             values.reveal(operator, old.id, new.id, memory)
         _told(screen, Files(operator, old.id, new.id, reveal=given.reveal), memory, files, given)
@@ -73,6 +75,13 @@ def _pair(operator: Operator, a: str, b: str | None) -> tuple[told.Checkpoint, t
             raise BadArgument("write both: A..B")
     old = revisions.checkpoint(operator, a)
     return old, revisions.checkpoint(operator, b) if b else revisions.newest(operator, old.agent)
+
+
+def _two_agents(screen: Screen, old: told.Checkpoint, new: told.Checkpoint) -> None:
+    """Neither came from the other; words before the first file are passed over by `git apply`."""
+    a, b = (f"{one.agent}'s {revisions.short(one.id)}" for one in (old, new))
+    screen.line((f"These are two agents: {a} (-) and {b} (+).", "bold"))
+    screen.line(("This is how they differ, not what one of them changed.", "bold"))
 
 
 def _below(changes: Iterable[told.ValueChange], places: list[str]) -> list[told.ValueChange]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from sickbay._operator import Operator
-from sickbay._shell import asking, phrasing, revisions, told
+from sickbay._shell import asking, entries, phrasing, revisions, told
 from sickbay._shell.graph import Graph
 from sickbay._shell.terminal import Screen, Span
 
@@ -26,7 +26,6 @@ EXAMPLES = """\
   sickbay log refund-desk --timeline --since 2h  what it did in the last two hours
 """
 COLOURS = {"good": "green", "suspect": "yellow", "bad": "red"}
-OUTCOMES = {"failed": "red", "error": "red", "fail": "red", "pass": "green", "verified": "green"}
 WHY = {
     "asked": "asked for", "every": "taken by the clock", "effect": "before an external action",
     "rollback": "just before a rollback", "start": "at the start", "end": "at the end of a run",
@@ -61,8 +60,8 @@ def _shown(operator: Operator, screen: Screen, given: argparse.Namespace) -> int
     path, page = f"agents/{quote(its.name, safe='')}/", min(given.max_count or 100, 100) or 1
     most = None if given.max_count is None else max(0, given.max_count)
     if given.timeline:
-        entries = operator.each(f"{path}timeline/", "entries", told.Entry, kind=given.kind, limit=page)
-        _timeline(screen, islice(_between(entries, since, until), most), oneline=given.oneline)
+        done = operator.each(f"{path}timeline/", "entries", told.Entry, kind=given.kind, limit=page)
+        _timeline(screen, islice(_between(done, since, until), most), oneline=given.oneline)
         return 0
     found = operator.each(
         f"{path}checkpoints/", "checkpoints", told.Checkpoint, standing=given.standing, limit=page
@@ -149,15 +148,10 @@ def _long(one: told.Checkpoint, older: told.Checkpoint | None) -> Iterator[list[
         yield ["    ", (one.reason, "dim")]
 
 
-def _timeline(screen: Screen, entries: Iterable[told.Entry], *, oneline: bool) -> None:
+def _timeline(screen: Screen, rows: Iterable[told.Entry], *, oneline: bool) -> None:
     is_first = True
-    for entry in entries:
-        marks: list[Span] = [
-            span
-            for word in (entry.outcome, entry.verdict)
-            if word
-            for span in (" ", (word, OUTCOMES.get(word, "")))
-        ]
+    for entry in rows:
+        marks = entries.marks(entry)
         said = entry.title or entry.name
         if oneline:
             screen.line((phrasing.stamp(entry.at), "yellow"), f" {entry.kind}", *marks, " ", said)

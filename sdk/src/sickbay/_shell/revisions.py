@@ -45,9 +45,7 @@ def agent(operator: Operator, name: str) -> Agent:
         if refused.status != 404:
             raise
     there = [one.name for one in islice(operator.each("agents/", "agents", Agent), MOST_AGENTS)]
-    near = difflib.get_close_matches(name, there, 3) or there[:MOST_NAMED]
-    said = f"; there is {', '.join(near)}" if near else "; this token's project has none"
-    raise BadArgument(f"there is no agent {name!r:.80}{said}")
+    raise BadArgument(f"there is no agent {name!r:.80}{_instead(name, there)}")
 
 
 def newest(operator: Operator, name: str) -> Checkpoint:
@@ -90,6 +88,18 @@ def _base(operator: Operator, named: str, its: str | None) -> Checkpoint:
         hint = " and no checkpoint begins so" if PREFIX.fullmatch(named) else ""
         raise BadArgument(f"{error}{hint}") from None
     return good(operator, its_agent) if which else newest(operator, name)
+
+
+def _instead(name: str, there: list[str]) -> str:
+    """Those that are spelled alike, else the first ones and how many more there are."""
+    if not there:
+        return "; this token's project has none"
+    near = difflib.get_close_matches(name, there, 3)
+    if near:
+        return f"; there is {', '.join(near)}"
+    more = len(there) - MOST_NAMED
+    beyond = "at least " if len(there) == MOST_AGENTS else ""
+    return f"; there is {', '.join(there[:MOST_NAMED])}" + (f" and {beyond}{more} more" if more > 0 else "")
 
 
 def _said(one: Checkpoint) -> str:

@@ -1,4 +1,5 @@
-"""Show a checkpoint: when and why it was taken, how it stands, what it holds; or one value or file of it.
+"""Show a checkpoint: when and why it was taken, how it stands, what it holds; or one value or file of it;
+or, by its id, an entry of a timeline: what was done, with input and output.
 
 PATH is a file of its workspace, a directory, `.` for all of its files, `memory:` for its memory, or a place
 in it like memory:messages.3.content. Bytes that are no text go to a pipe or a file, never to a terminal.
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 from sickbay._errors import BadArgument
 from sickbay._operator import File, Operator, Part
-from sickbay._shell import asking, log, phrasing, revisions, told
+from sickbay._shell import asking, entries, log, phrasing, revisions, told
 from sickbay._shell.terminal import Screen
 from sickbay._wire import Refused
 
@@ -26,13 +27,14 @@ EXAMPLES = """\
   sickbay show 3f2a memory:                  its memory, as JSON
   sickbay show 3f2a memory:messages.3        a place in it
   sickbay show 3f2a invoice.pdf > invoice.pdf
+  sickbay show ENTRY                         an entry, by its id from `sickbay log --timeline`
 """
 MEMORY = "memory:"
 PRETTY = 1024 * 1024
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="or the id of an entry")
     parser.add_argument("path", metavar="PATH", nargs="?")
     parser.add_argument("--reveal", action="store_true", help="with its secrets; this is audited")
     asking.server_arguments(parser)
@@ -43,11 +45,18 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _shown(operator: Operator, screen: Screen, given: argparse.Namespace) -> int:
+    entry = entries.named(operator, given.checkpoint)
+    if entry is not None:
+        if given.path is not None:
+            raise BadArgument("this is an entry of the timeline: only a checkpoint has paths")
+        entries.show(screen, entry)
+        return 0
     one = revisions.checkpoint(operator, given.checkpoint)
     if given.path is None:
         _manifest(operator, screen, one)
     elif given.path.startswith(MEMORY):
-        part = operator.memory(one.id, given.path[len(MEMORY) :], reveal=given.reveal)
+        with _told(one):
+            part = operator.memory(one.id, given.path[len(MEMORY) :], reveal=given.reveal)
         _value(screen, part)
         _note_masks(part)
     else:
@@ -94,15 +103,14 @@ def _path(operator: Operator, screen: Screen, one: told.Checkpoint, path: str, *
         _files(screen, operator.files(one.id))
         return
     try:
-        part = operator.file(one.id, path, reveal=reveal)
+        with _told(one):
+            part = operator.file(one.id, path, reveal=reveal)
     except Refused as refused:
         if refused.error == "a_directory":
             _files(screen, operator.files(one.id, path))
             return
         if refused.error == "not_text":
             raise BadArgument(f"{path} is no text, so its secrets cannot be masked: say --reveal") from None
-        if refused.status == 404:
-            raise BadArgument(f"{revisions.short(one.id)} has no {path!r:.200}") from None
         raise
     if not sys.stdout.isatty():
         screen.raw(part.data)
@@ -111,6 +119,17 @@ def _path(operator: Operator, screen: Screen, one: told.Checkpoint, path: str, *
     else:
         screen.block(part.data.decode("utf-8", "surrogateescape"))
     _note_masks(part)
+
+
+@contextlib.contextmanager
+def _told(one: told.Checkpoint) -> Iterator[None]:
+    """What is not there is said with what there is instead, as the server found it."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        raise BadArgument(f"{revisions.short(one.id)}: {refused}") from None
 
 
 def _files(screen: Screen, files: Iterator[File]) -> None:

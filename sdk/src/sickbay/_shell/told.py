@@ -59,6 +59,28 @@ class Entry(Struct):
     verdict: Text | None = None
     title: Words = ""
     ref: Text | None = None
+    agent: Text = ""
+    body: Any = None
+
+
+class Brief(Struct):
+    """A checkpoint in a few words."""
+
+    id: Id
+    at: Moment
+    standing: Text
+    label: Words | None = None
+
+
+class Since(Struct):
+    there: bool
+    since: Brief
+    looked_at: Whole
+    message: Words
+    before: Brief | None = None
+    bound: bool = False
+    actions: Annotated[list[Entry], Meta(max_length=10_000)] = []
+    more_actions: bool = False
 
 
 class Rollback(Struct):
