@@ -127,12 +127,12 @@ def test_it_is_said_where_nobody_can_be_reached(
     operator = Client()
     operator.force_login(alice)
     page = operator.get("/p/main/on-call/").content.decode()
-    assert "No way to reach Bob." in page and page.count("no way to reach Bob") == 1
+    assert "No way to reach <bdi>Bob</bdi>" in page and page.count("no way to reach <bdi>Bob</bdi>") == 1
     assert "No way reaches you" in bobs.get(PAGE).content.decode()
     bobs.post(f"{PAGE}add/ntfy/", TOPIC)
     assert "o way to reach" not in operator.get("/p/main/on-call/").content.decode()
     bobs.post(f"{PAGE}{way_of(bob, kind='ntfy').pk}/turn/", {"to": "off"})
-    assert "No way to reach Bob." in operator.get("/p/main/on-call/").content.decode()
+    assert "No way to reach <bdi>Bob</bdi>" in operator.get("/p/main/on-call/").content.decode()
 
 
 def test_his_turn_takes_his_first_way(bobs: Client, bob: User, project: Project) -> None:
