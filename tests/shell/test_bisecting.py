@@ -44,7 +44,7 @@ def test_the_first_bad_one_is_found_as_git_says_it(shell: Shell, project: Projec
         assert f"{made[7].pk} is the first bad checkpoint\n" in done.stdout
         assert done.stdout.startswith("Bisecting refund-desk by ")
         assert "12 checkpoints, of which about 5 are read\n" in done.stdout
-        assert f"Last good: {made[6].pk.hex[:9]} of " in done.stdout and " of 12 checkpoints." in done.stdout
+        assert f"Last good: {made[6].pk.hex[:9]} of " in done.stdout and " of 12 checkpoints\n" in done.stdout
         assert f"sickbay diff {made[6].pk.hex[:9]} {made[7].pk.hex[:9]}\n" in done.stdout
         assert f"sickbay rollback refund-desk {made[6].pk.hex[:9]}\n" in done.stdout
         assert done.stdout.count(" good ") + done.stdout.count(" bad  ") <= 6

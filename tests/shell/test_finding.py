@@ -88,6 +88,14 @@ def test_what_is_not_there_is_answered_with_what_is(shell: Shell, keeper: Keeper
     assert "there is refund-desk\n" in shell.run("show", "refund-des").stderr
 
 
+def test_an_agent_without_checkpoints_is_told_of(shell: Shell, project: Project) -> None:
+    """As git says it of a repository without commits, and with what makes some; a filter may find none."""
+    states.make_keeper(project)
+    done = shell.run("log", "refund-desk")
+    assert done.returncode == 128 and "once it has a memory= or a workspace=" in done.stderr
+    assert shell.out("log", "refund-desk", "--since", "2h") == ""
+
+
 def test_two_agents_are_said_to_be_two(shell: Shell, keeper: Keeper) -> None:
     """Before what differs; names alone, for programs, stay names."""
     states.make_keeper(keeper_project(), "other-desk").take({"rates": {"scale": 1}})

@@ -141,7 +141,7 @@ def _told(screen: Screen, line: list[told.Checkpoint], found: Bisected) -> int:
         screen.line("Action:    ", bad.last_action)
     screen.line("Label:     ", log.subject(bad))
     screen.line("Last good: ", *_named(good))
-    screen.line(read)
+    screen.line(f"Read:      {found.looks:,} of {phrasing.some(len(line), 'checkpoint')}")
     _doubts(screen, found)
     screen.line("")
     old, new = revisions.short(good.id), revisions.short(bad.id)

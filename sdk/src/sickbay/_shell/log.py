@@ -68,8 +68,12 @@ def _shown(operator: Operator, screen: Screen, given: argparse.Namespace) -> int
     )
     rows = islice(_between(found, since, until), most)
     graph = Graph() if given.graph else None
+    is_filtered = bool(since or until or given.standing or most is not None)
+    one = None
     for one, older in _with_older(rows):
         _checkpoint(screen, one, older, its.last_known_good, graph, oneline=given.oneline)
+    if one is None and not is_filtered:
+        raise revisions.no_checkpoint(its.name)
     return 0
 
 

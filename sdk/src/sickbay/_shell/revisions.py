@@ -53,8 +53,12 @@ def newest(operator: Operator, name: str) -> Checkpoint:
     path = f"agents/{quote(name, safe='')}/checkpoints/"
     found = next(operator.each(path, "checkpoints", Checkpoint, limit=1), None)
     if found is None:
-        raise BadArgument(f"{name} has no checkpoint yet")
+        raise no_checkpoint(name)
     return found
+
+
+def no_checkpoint(name: str) -> BadArgument:
+    return BadArgument(f"{name} has no checkpoint yet: it takes them once it has a memory= or a workspace=")
 
 
 def good(operator: Operator, its: Agent) -> Checkpoint:
