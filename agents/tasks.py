@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from agents.services import approvals, broken, escalating, minutes, partitions, sending, watchdog
+from agents.services import approvals, broken, escalating, minutes, partitions, sending, trials, watchdog
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -26,6 +26,7 @@ def look() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def follow_up() -> None:
     approvals.lapse(timezone.now())
+    trials.look(timezone.now())
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -122,6 +122,10 @@ class BackForm(DecideForm):
         return aiming.Wanted(checkpoint, self.why(), scope, said["even_bad"], self.seen_until())
 
 
+class TryForm(DecideForm):
+    first = forms.CharField(max_length=63)
+
+
 class ConfirmForm(DecideForm):
     """The second person says the version alone: the words are the first one's."""
 

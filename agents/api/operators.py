@@ -19,7 +19,7 @@ from agents.api import answers, problems, schema
 from agents.api.documented import Documented
 from agents.models import Agent, Kind, Status
 from agents.queries import listing, timeline
-from agents.services import approvals, decisions, incidents, lines, pauses, tokens
+from agents.services import approvals, decisions, incidents, lines, pauses, tokens, trials
 
 LONGEST = 64 * 1024
 Limit = Annotated[int, Field(ge=1, le=500)]
@@ -185,6 +185,26 @@ def acknowledge_incident(request: HttpRequest, id: int) -> Any:
     allowed(request, "acknowledge", listing.incident(actor_of(request).project_id, id))
     done = incidents.acknowledge(actor=actor_of(request), incident_id=id, now=timezone.now())
     return answers.acknowledged(done)
+
+
+@api.post(
+    "incidents/{int:id}/try/",
+    response={200: schema.DecidedOut, 202: schema.DecidedOut, **CHANGED},
+    tags=["incidents"],
+)
+def try_one_first(request: HttpRequest, id: int, said: schema.TryIn) -> Any:
+    """One agent goes on, on probation; the others follow once it has passed three actions with the tool."""
+    allowed(request, "decide", listing.incident(actor_of(request).project_id, id))
+    outcome = trials.begin(
+        actor=actor_of(request),
+        incident_id=id,
+        agent=said.agent,
+        version=said.version,
+        reason=said.reason,
+        guidance=said.guidance or "",
+        now=timezone.now(),
+    )
+    return answers.decided(outcome)
 
 
 @api.post("incidents/{int:id}/withdraw/", response={200: schema.DecidedOut, **CHANGED}, tags=["incidents"])

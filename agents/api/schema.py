@@ -193,6 +193,13 @@ class DecideIn(Input):
     probation: bool = True
 
 
+class TryIn(Input):
+    agent: Name
+    version: Version
+    reason: Reason
+    guidance: Guidance | None = None
+
+
 class WithdrawIn(Input):
     version: Version
     reason: Annotated[str, StringConstraints(max_length=500)] = ""

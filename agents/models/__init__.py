@@ -26,6 +26,7 @@ from agents.models.incidents import (
     Pause,
     PauseState,
     Proposal,
+    Trial,
 )
 from agents.models.oncall import (
     Escalation,
@@ -44,5 +45,5 @@ __all__ = [
     "Entry", "Escalation", "EscalationPolicy", "FailureGroup", "Heartbeat", "Incident", "IncidentState",
     "Instance", "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause",
     "PauseState", "Presence", "Project", "Proposal", "Quarantine", "RefusedRegistration", "Role", "Run",
-    "RunState", "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "Turn", "User", "Whom",
+    "RunState", "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "Trial", "Turn", "User", "Whom",
 ]  # fmt: skip

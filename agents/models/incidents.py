@@ -154,6 +154,37 @@ class Proposal(models.Model):
         ]
 
 
+class Trial(models.Model):
+    """One agent of an incident goes on first; `rest` are the pauses that follow it (services/trials)."""
+
+    class State(models.TextChoices):
+        TRYING = "trying"
+        PASSED = "passed"
+        FAILED = "failed"
+        ENDED = "ended"
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="trials")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.TRYING)
+    first = models.JSONField(default=list)
+    rest = models.JSONField(default=list)
+    tool = models.CharField(max_length=200, blank=True)
+    passed = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=500)
+    guidance = models.TextField(blank=True)
+    by = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    why = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["incident"], name="one_trial_at_a_time", condition=models.Q(state="trying")
+            )
+        ]
+
+
 class Command(models.Model):
     """What the server asks of an instance. The row is the queue; the socket only says look."""
 

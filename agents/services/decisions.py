@@ -28,7 +28,6 @@ from agents.models import (
     Kind,
     Pause,
     PauseState,
-    Proposal,
     Status,
 )
 from agents.queries.incidents import UNDECIDED
@@ -108,12 +107,12 @@ def decide(
     agents: Iterable[str] | None = None,
     orders: Mapping[int, Order] | None = None,
     more: Mapping[str, Any] | None = None,
-    confirmed: Proposal | None = None,
+    confirmed: bool = False,
 ) -> Outcome:
     """Decide about every waiting pause of the incident, or those of the named agents, or with an order.
 
     `orders`, by instance, come with a rollback (checkpoints/services/rollbacks); `more` is what else must be
-    kept where a second person is asked, and `confirmed` what that one agreed to.
+    kept where a second person is asked, and `confirmed` says that one has agreed.
     """
     lock_those_of(incident_id)
     incident = (
@@ -134,7 +133,7 @@ def decide(
     if not decided:
         sentence = "No pause of this incident waits for a decision."
         return Outcome("nothing_to_decide", sentence, version, incident=incident)
-    if verb != "stop" and confirmed is None and approvals.needed(p.instance.agent for p in decided):
+    if verb != "stop" and not confirmed and approvals.needed(p.instance.agent for p in decided):
         return _asked(incident, said, {"agents": None if named is None else sorted(named), **(more or {})})
     results = [_settle_one(pause, said) for pause in decided]
     _after(incident, [pause.instance.agent for pause in decided], said)
@@ -150,7 +149,7 @@ def start(
     reason: str,
     now: dt.datetime,
     guidance: str = "",
-    confirmed: Proposal | None = None,
+    confirmed: bool = False,
 ) -> Outcome:
     """Start a stopped agent again, on probation; its next process, or the one that waits, takes it up."""
     _lock_instances(Instance.objects.filter(agent=agent).values_list("pk", flat=True))
@@ -164,7 +163,7 @@ def start(
     found = sorted({pause.incident_id for pause in stopped})
     locked = list(Incident.objects.select_for_update().filter(pk__in=found).order_by("pk"))
     versions = {incident.pk: incident.version for incident in locked}
-    if agent.two_people and confirmed is None:
+    if agent.two_people and not confirmed:
         first = Said(actor, "start", versions[locked[0].pk], reason, guidance, True, now)
         return _asked(locked[0], first, {"agents": [agent.name]})
     results = []

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from agents.access import Actor
 from agents.models import Agent, Incident, Proposal
-from agents.services import approvals, decisions
+from agents.services import approvals, decisions, trials
 from agents.services.decisions import Outcome
 from checkpoints.services import aiming, rollbacks
 
@@ -53,18 +53,23 @@ def _decided(both: Actor, incident: Incident, proposal: Proposal, now: dt.dateti
         agent = Agent.objects.get(project_id=both.project_id, name=words["agents"][0])
         return decisions.start(
             actor=both, agent=agent, reason=words["reason"], guidance=words["guidance"],
-            confirmed=proposal, now=now,
+            confirmed=True, now=now,
         )  # fmt: skip
     if proposal.verb == "rollback":
         return rollbacks.decide(
             actor=both, incident_id=incident.pk, version=proposal.version, wanted=aiming.read(words),
             guidance=words["guidance"], probation=words["probation"], agents=words["agents"],
-            confirmed=proposal, now=now,
+            confirmed=True, now=now,
+        )  # fmt: skip
+    if words.get("first"):
+        return trials.begin(
+            actor=both, incident_id=incident.pk, agent=words["first"], version=proposal.version,
+            reason=words["reason"], guidance=words["guidance"], confirmed=True, now=now,
         )  # fmt: skip
     return decisions.decide(
         actor=both, incident_id=incident.pk, verb="resume", version=proposal.version,
         reason=words["reason"], guidance=words["guidance"], probation=words["probation"],
-        agents=words["agents"], confirmed=proposal, now=now,
+        agents=words["agents"], confirmed=True, now=now,
     )  # fmt: skip
 
 

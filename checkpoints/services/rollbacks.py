@@ -19,7 +19,7 @@ from django.db import transaction
 
 from agents import announce
 from agents.access import Actor
-from agents.models import Agent, Command, Incident, Instance, Kind, Proposal
+from agents.models import Agent, Command, Incident, Instance, Kind
 from agents.services import audit, commands, decisions, entries, pauses, settling
 from agents.services.snapshots import text
 from checkpoints import blast, queries
@@ -91,7 +91,7 @@ def decide(
     guidance: str = "",
     probation: bool = True,
     agents: Iterable[str] | None = None,
-    confirmed: Proposal | None = None,
+    confirmed: bool = False,
 ) -> decisions.Outcome:
     """Roll back and resume: every waiting pause that the checkpoint, or the last known good one, is for."""
     decisions.lock_those_of(incident_id)

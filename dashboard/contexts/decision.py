@@ -20,7 +20,7 @@ from agents.queries import budgets
 from agents.queries.incidents import UNDECIDED
 from agents.services import pauses
 from dashboard import phrasing
-from dashboard.contexts import second
+from dashboard.contexts import second, trying
 from dashboard.contexts.fleet import said
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
@@ -125,6 +125,7 @@ def panel(incident: Incident, instances: list[Instance], actor: Actor, now: date
     told = f"Tell {_each(agents, incident)} something, optional"
     return {
         **asked,
+        **trying.shown(incident, agents),
         "on_probation": True,
         "needs_second": any(pause.instance.agent.two_people for pause in waiting),
         "face": face,
