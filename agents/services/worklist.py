@@ -3,11 +3,15 @@
 Of what was done: *accepted*, as it is, or *again*, which releases its key. Of what may have happened: it
 *happened*, or it *did_not*. The first answer counts. The agent hears of it by a command of kind `effect`,
 which waits for its next start if it must, and writes it into its own ledger.
+
+One answer for many is one act: of all that were named, as they were shown, or, when one of them is not so any
+more, of none. The log has it once, with the list.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +24,8 @@ from agents.services import audit, commands, entries, unknown_effects
 from agents.services.snapshots import text
 
 Answer = Literal["accepted", "again", "happened", "did_not"]
+Seen = tuple[str, str]
+MOST = 500
 OF_DONE: tuple[Answer, ...] = ("accepted", "again")
 SETTLED = {"happened": Effect.State.DONE, "did_not": Effect.State.FAILED}
 SAID = {
@@ -37,6 +43,11 @@ class Answered:
     effect: Effect | None = None
 
 
+def seen(effect: Effect) -> Seen:
+    """How it stands: what whoever answers for many must have been shown."""
+    return effect.state, effect.verdict
+
+
 @transaction.atomic
 def answer(
     *, actor: Actor, agent: Agent, effect_id: str, said: Answer, reason: str, now: dt.datetime
@@ -49,6 +60,61 @@ def answer(
     effect.refresh_from_db()
     if (refused := _refused(effect, instance, said)) is not None:
         return refused
+    _say(actor, agent, effect, instance, said, reason, now)
+    _log(
+        actor,
+        agent.project_id,
+        "answer effect",
+        f"effect {effect.pk}",
+        effect.answer_reason,
+        _saw(effect),
+        now,
+    )
+    return Answered("answered", f"{effect.name} {SAID[said]}.", effect)
+
+
+@transaction.atomic
+def answer_many(
+    *, actor: Actor, project_id: int, shown: Mapping[str, Seen], said: Answer, reason: str, now: dt.datetime
+) -> Answered:
+    """Say the same of all of these, or of none: each must stand as it was shown."""
+    effects = Effect.objects.filter(pk__in=list(shown)[:MOST], instance__agent__project=project_id)
+    named = sorted(effects.values_list("instance_id", flat=True).distinct())
+    # Locked in the order of their ids, so that two who answer for the same at once do not hold each other.
+    locked = Instance.objects.select_for_update(no_key=True).filter(pk__in=named).order_by("pk")
+    instances = {instance.pk: instance for instance in locked}
+    found = list(effects.select_related("instance__agent").order_by("begun_at", "pk"))
+    if not shown or len(found) != len(shown):
+        return Answered("not_found", "Nothing was answered: not all of these are there.")
+    for effect in found:
+        refused = _refused(effect, instances[effect.instance_id], said)
+        if refused is None and seen(effect) != tuple(shown[effect.pk]):
+            refused = Answered("lost", f"{effect.name} stands otherwise than it was shown.", effect)
+        if refused is not None:
+            return Answered(refused.name, f"Nothing was answered. {refused.sentence}", effect)
+    for effect in found:
+        _say(actor, effect.instance.agent, effect, instances[effect.instance_id], said, reason, now)
+    count = f"{len(found)} effect{'' if len(found) == 1 else 's'}"
+    saw: dict[str, object] = {"answer": said, "effects": [{"id": one.pk, **_saw(one)} for one in found]}
+    _log(actor, project_id, "answer effects", count, text(reason, 500), saw, now)
+    return Answered(
+        "answered",
+        f"{count} answered for: {found[0].name} {SAID[said]}"
+        + (f", and {len(found) - 1} more." if len(found) > 1 else "."),
+        found[0],
+    )
+
+
+def _say(
+    actor: Actor,
+    agent: Agent,
+    effect: Effect,
+    instance: Instance,
+    said: Answer,
+    reason: str,
+    now: dt.datetime,
+) -> None:
+    """Keep the answer, and tell the agent, its timeline and the incident."""
     words = {"answered_by": text(actor.name, 200), "answered_at": now, "answer_reason": text(reason, 500)}
     state = SETTLED.get(said, effect.state)
     Effect.objects.filter(pk=effect.pk).update(answer=said, state=state, **words)
@@ -64,7 +130,6 @@ def answer(
     Effect.objects.filter(pk=effect.pk).update(command=command)
     unknown_effects.settle(effect, actor, now)
     _tell(actor, agent, effect, now)
-    return Answered("answered", f"{effect.name} {SAID[said]}.", effect)
 
 
 def _refused(effect: Effect, instance: Instance, said: Answer) -> Answered | None:
@@ -120,12 +185,15 @@ def _tell(actor: Actor, agent: Agent, effect: Effect, now: dt.datetime) -> None:
         now=now,
     )
     announce.changed_agent(agent.pk, agent.project_id)
+
+
+def _saw(effect: Effect) -> dict[str, object]:
+    return {"name": effect.name, "key": effect.key, "state": effect.state, "answer": effect.answer}
+
+
+def _log(
+    actor: Actor, project_id: int, verb: str, what: str, reason: str, saw: dict[str, object], now: dt.datetime
+) -> None:
     audit.record(
-        project_id=agent.project_id,
-        actor=actor.name,
-        verb="answer effect",
-        object=f"effect {effect.pk}",
-        reason=effect.answer_reason,
-        saw={"name": effect.name, "key": effect.key, "state": effect.state, "answer": effect.answer},
-        now=now,
+        project_id=project_id, actor=actor.name, verb=verb, object=what, reason=reason, saw=saw, now=now
     )

@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from agents.models import Cause, Command, Effect, Incident
 from agents.queries import effects
+from agents.services import worklist
 from dashboard.contexts.values import line_of
 
 Reasons = Sequence[tuple[str, str]]
@@ -43,9 +44,27 @@ class Answerable:
     heard: str
 
     @property
+    def mark(self) -> str:
+        """Which it is and how it stands, for a form that answers for many."""
+        return "/".join((self.effect.pk, *worklist.seen(self.effect)))
+
+    @property
     def is_open(self) -> bool:
         """Whether it may have happened and nobody has said."""
         return bool(self.choices) and self.choices[0].answer == "happened"
+
+    @property
+    def may_be_accepted(self) -> bool:
+        return bool(self.choices) and self.choices[0].answer == "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class ForMany:
+    """One answer for all of a list: its button, and the effects, each of which can be left out."""
+
+    choice: Choice
+    word: str
+    items: list[Answerable]
 
 
 CHOICES = {
@@ -102,10 +121,24 @@ def asked(incident: Incident) -> dict[str, Any]:
     return {
         "asked": found,
         "asked_left": len(left),
-        "asked_all": [CHOICES["happened"], CHOICES["did_not"]] if len(left) > 1 else [],
+        "asked_all": for_many(left, happened=f"All {len(left)} happened", did_not=f"None of {len(left)} did"),
         "asked_words": _words(len(left) or len(found), answered=not left),
         "asked_back": reverse("incident", args=[incident.project.name, incident.pk]),
     }
+
+
+def for_many(items: list[Answerable], **words: str) -> list[ForMany]:
+    """These answers, if there are several to answer for."""
+    offered = items[: worklist.MOST]
+    has_key = any(item.effect.key for item in offered)
+    choices = CHOICES if has_key else {name: replace(CHOICES[name], does=WITHOUT_KEY[name]) for name in words}
+    return [ForMany(choices[answer], word, offered) for answer, word in words.items() if len(offered) > 1]
+
+
+def read_marks(written: list[str]) -> dict[str, worklist.Seen]:
+    """What a form names, and how it stood when it was drawn."""
+    parts = [mark.rsplit("/", 2) for mark in written[: worklist.MOST]]
+    return {part[0]: (part[1], part[2]) if len(part) == 3 else ("", "") for part in parts}
 
 
 def _words(count: int, *, answered: bool) -> str:

@@ -14,7 +14,7 @@ from agents.models import Effect
 from checkpoints import secrets
 from checkpoints.api import shown
 from dashboard import phrasing, tables
-from dashboard.contexts.effects import Answerable, answerable
+from dashboard.contexts.effects import Answerable, ForMany, answerable, for_many
 from dashboard.contexts.values import line_of
 
 COLUMNS = (
@@ -47,6 +47,12 @@ class Worklist:
         """`2 of 3 dealt with`."""
         done = sum(1 for line in self.lines if line.effect.answer)
         return f"{done} of {self.in_all:,} dealt with" if self.in_all else ""
+
+    @property
+    def accept(self) -> list[ForMany]:
+        """Accept all that can be."""
+        found = [line for line in self.lines if line.may_be_accepted]
+        return for_many(found, accepted=f"Accept all {len(found)}")
 
     @property
     def holds(self) -> str:

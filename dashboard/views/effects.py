@@ -11,14 +11,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from agents.queries import effects
 from agents.services import worklist
-from dashboard.contexts.effects import REASONS, answerable
+from dashboard.contexts.effects import REASONS, read_marks
 from dashboard.request import ProjectRequest, member
 from dashboard.views.agent import named, reason_of
-from dashboard.views.incidents import find
 
 NOT_SAID = "Choose an answer and a reason: whoever reads the log wants to know why."
+NONE_TICKED = "Tick at least one of them."
 
 
 @require_POST
@@ -45,27 +44,25 @@ def answer(request: ProjectRequest, name: str, id: str) -> HttpResponse:
 
 @require_POST
 @member("decide")
-def answer_all(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Say the same of all that an incident still asks about."""
-    incident, said = find(request, pk), request.POST.get("answer", "")
-    if said not in ("happened", "did_not") or not is_said(request, said):
+def answer_many(request: ProjectRequest) -> HttpResponse:
+    """Say the same of all that were ticked, as they were shown, or of none."""
+    said, shown = request.POST.get("answer", ""), read_marks(request.POST.getlist("effect"))
+    if not is_said(request, said):
         messages.error(request, NOT_SAID)
-        return redirect("incident", request.project.name, pk)
-    open_ones = [item.effect for item in answerable(effects.asked(incident)) if item.is_open]
-    done = [
-        worklist.answer(
+    elif not shown:
+        messages.error(request, NONE_TICKED)
+    else:
+        done = worklist.answer_many(
             actor=request.actor,
-            agent=effect.instance.agent,
-            effect_id=effect.pk,
+            project_id=request.project.pk,
+            shown=shown,
             said=cast(worklist.Answer, said),
             reason=reason_of(request),
             now=request.now,
-        ).name
-        for effect in open_ones
-    ]
-    count = done.count("answered")
-    messages.success(request, f"{count} {'is' if count == 1 else 'are'} answered for.")
-    return redirect("incident", request.project.name, pk)
+        )
+        (messages.success if done.name == "answered" else messages.warning)(request, done.sentence)
+    page = place(request, reverse("fleet", args=[request.project.name]))
+    return redirect(f"{page}#{'effects' if said in worklist.OF_DONE else 'asked'}")
 
 
 def is_said(request: ProjectRequest, answer: str) -> bool:
@@ -74,8 +71,13 @@ def is_said(request: ProjectRequest, answer: str) -> bool:
 
 
 def back(request: ProjectRequest, name: str, id: str) -> HttpResponse:
-    """Where the form stood, at this effect; an address of another project or host is none."""
+    """Where the form stood, at this effect; else the agent's page."""
+    page = place(request, reverse("agent", args=[request.project.name, name]))
+    return redirect(f"{page}#answers-{id}")
+
+
+def place(request: ProjectRequest, otherwise: str) -> str:
+    """The page where the form stood; an address of another project or host is none."""
     page, here = request.POST.get("back", ""), reverse("fleet", args=[request.project.name])
-    if not page.startswith(here) or not url_has_allowed_host_and_scheme(page, None):
-        page = reverse("agent", args=[request.project.name, name])
-    return redirect(f"{page.partition('#')[0]}#answers-{id}")
+    known = page.startswith(here) and url_has_allowed_host_and_scheme(page, None)
+    return page.partition("#")[0] if known else otherwise

@@ -107,3 +107,41 @@ def test_it_is_fit_for_every_eye(browse: Open, alice: User, project: Project, co
 def browse_again(page: Page) -> Page:
     page.reload()
     return page
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_what_was_done_is_accepted_in_two_taps(
+    browse: Open, alice: User, project: Project, width: int
+) -> None:
+    """The list says what is accepted; one is left out; an answer given meanwhile refuses all of it."""
+    desk = make_desk(project, about="Refunds up to 500 € for web-shop orders", owner="payments")
+    desk.take(1)
+    for act in range(1, 7):
+        done = builders.action(
+            LONG if act == 4 else "issue_refund", external=True, outcome="ok", act=act, key=f"refund:{act}",
+            at=desk.wire.now(), input={"order": 8840 + act, "amount": "12.00 €"},
+        )  # fmt: skip
+        desk.wire.post_events(done, first=act)
+    page = browse(alice, width=width, theme="dark")
+    page.goto(f"/p/main/incidents/{desk.pauses().pk}/")
+    is_live(page)
+    page.get_by_text("Accept all 6").click()
+    form = page.locator("#accepted-all form")
+    expect(form.get_by_role("checkbox", checked=True)).to_have_count(6)
+    form.get_by_role("checkbox").first.uncheck()
+    form.scroll_into_view_if_needed()
+    picture(page, f"accept-all-{width}")
+    picture(page, f"accept-all-{width}-full")
+    fits(page)
+    Effect.objects.filter(key="refund:6").update(answer="again", answered_by="bob")
+    form.get_by_role("button", name="Good enough").click()
+    expect(
+        page.locator(".toast, [role=status], [role=alert]").filter(has_text="Nothing was answered")
+    ).to_be_visible()
+    assert not Effect.objects.filter(answer="accepted").exists()
+    page.get_by_text("Accept all 5").click()
+    page.locator("#accepted-all").get_by_role("button", name="Good enough").click()
+    expect(page.locator("#effects")).to_contain_text("6 of 6 dealt with")
+    assert Effect.objects.filter(answer="accepted").count() == 5
+    picture(page, f"accepted-all-{width}-full")
+    fits(page)

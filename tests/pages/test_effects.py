@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -180,22 +181,82 @@ def test_the_incident_asks_with_two_answers(signed_in: Client, desk: Desk) -> No
     assert incident.state == "closed"
 
 
+def ticked(page: str, answer: str) -> list[str]:
+    """What the form that gives this answer to many of them has ticked."""
+    form = page.partition(f'id="{answer}-all"')[2].partition("</details>")[0]
+    return re.findall(r'name="effect" value="([^"]+)" checked', form)
+
+
+def say_of(client: Client, marks: list[str], answer: str, reason: str) -> Any:
+    said = {"effect": marks, "answer": answer, "reason": reason, "back": "/p/main/incidents/1/"}
+    return client.post("/p/main/effects/answer/", said)
+
+
 @pytest.mark.parametrize(("answer", "reason"), [("happened", "found there"), ("did_not", "they deny it")])
 def test_many_are_answered_for_at_once(signed_in: Client, desk: Desk, answer: str, reason: str) -> None:
-    """Two clicks for all of them, each with its own command and line in the log."""
+    """Two clicks for all of them: a command for each, and one act in the log that lists them."""
     incident = asked(desk, 5)
-    assert "All 5 happened" in signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
-    signed_in.post(f"/p/main/incidents/{incident.pk}/effects/answer/", {"answer": answer, "reason": reason})
-    assert Command.objects.count() == AuditEntry.objects.filter(verb="answer effect").count() == 5
+    page = signed_in.get(f"/p/main/incidents/{incident.pk}/").content.decode()
+    assert "All 5 happened" in page
+    done = say_of(signed_in, ticked(page, answer), answer, reason)
+    assert done["Location"] == "/p/main/incidents/1/#asked"
+    assert Command.objects.count() == 5
+    row = AuditEntry.objects.get(verb="answer effects")
+    assert [one["key"] for one in row.saw["effects"]] == [f"refund:{act}" for act in range(1, 6)]
+    assert not AuditEntry.objects.filter(verb="answer effect").exists()
     incident.refresh_from_db()
     assert incident.state == "closed"
 
 
+def test_all_that_was_done_is_accepted_at_once(signed_in: Client, desk: Desk) -> None:
+    """The list names what is accepted; what is unticked stays, what may have happened is never among them."""
+    desk.take(1)
+    done = [effect(desk, "ok", f"refund:{act}", act) for act in range(1, 5)]
+    effect(desk, "timeout", "refund:5", 5)
+    effect(desk, "failed", "refund:6", 6)
+    page = signed_in.get(f"/p/main/incidents/{desk.pauses().pk}/").content.decode()
+    marks = ticked(page, "accepted")
+    assert "Accept all 4" in page and [mark.partition("/")[0] for mark in marks] == [one.pk for one in done]
+    say_of(signed_in, marks[1:], "accepted", "good enough")
+    assert list(Effect.objects.order_by("begun_at", "pk").values_list("answer", flat=True)) == [
+        "", "accepted", "accepted", "accepted", "", "",
+    ]  # fmt: skip
+    row = AuditEntry.objects.get(verb="answer effects")
+    assert (row.object, row.reason) == ("3 effects", "good enough") and len(row.saw["effects"]) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"answer": "again", "answered_by": "bob"}, {"verdict": "fail"}, {"state": "unknown"}]
+)
+def test_when_one_stands_otherwise_none_is_answered(
+    signed_in: Client, desk: Desk, change: dict[str, str]
+) -> None:
+    """Somebody was first, or it was found not to be as expected: the page says which, and nothing is done."""
+    for act in (1, 2, 3):
+        effect(desk, "ok", f"refund:{act}", act)
+    marks = [f"{one.pk}/{one.state}/{one.verdict}" for one in Effect.objects.all()]
+    Effect.objects.filter(key="refund:2").update(**change)
+    say_of(signed_in, marks, "accepted", "good enough")
+    assert not Command.objects.exists() and not Effect.objects.filter(answer="accepted").exists()
+    assert "Nothing was answered" in signed_in.get("/p/main/").content.decode()
+
+
+def test_another_projects_effects_are_not_among_them(signed_in: Client, desk: Desk) -> None:
+    """One of them that is not there, and none is answered."""
+    mine = effect(desk, "ok")
+    other = effect(make_desk(builders.make_project("elsewhere")), "ok", act=2)
+    for strange in (f"{other.pk}/{other.state}/{other.verdict}", "x/done/", "x", "x/y/z/done"):
+        say_of(signed_in, [f"{mine.pk}/{mine.state}/{mine.verdict}", strange], "accepted", "good enough")
+        assert not Command.objects.exists()
+
+
 @pytest.mark.parametrize(("answer", "reason"), [("accepted", "good enough"), ("happened", ""), ("", "x")])
-def test_nothing_else_is_said_of_all(signed_in: Client, desk: Desk, answer: str, reason: str) -> None:
-    """What was done is ticked off one by one."""
-    incident = asked(desk, 2)
-    signed_in.post(f"/p/main/incidents/{incident.pk}/effects/answer/", {"answer": answer, "reason": reason})
+def test_nothing_else_is_said_of_many(signed_in: Client, desk: Desk, answer: str, reason: str) -> None:
+    """Of what may have happened only whether it did, with a reason; and of nothing, nothing."""
+    asked(desk, 2)
+    marks = [f"{one.pk}/{one.state}/{one.verdict}" for one in Effect.objects.all()]
+    say_of(signed_in, marks, answer, reason)
+    say_of(signed_in, [], "happened", "found there")
     assert not Command.objects.exists()
 
 
@@ -205,8 +266,7 @@ def test_a_viewer_sees_the_question(client: Client, bob: User, desk: Desk) -> No
     incident = asked(desk, 2)
     page = client.get(f"/p/main/incidents/{incident.pk}/").content.decode()
     assert "It waits for a responder to say." in page and "<details name" not in page
-    path = f"/p/main/incidents/{incident.pk}/effects/answer/"
-    assert client.post(path, {"answer": "happened", "reason": "found there"}).status_code == 403
+    assert say_of(client, ["x/unknown/"], "happened", "found there").status_code == 403
 
 
 def test_the_question_costs_the_same_for_many(signed_in: Client, desk: Desk) -> None:
