@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 from agents.services.rows import Statement, several
 from checkpoints import store
 from checkpoints.measuring import KINDS, Read, Shape, TooMuch, read, weighed
+from checkpoints.whole import CONTAINERS, Wholes, parts_of
 from sickbay.tree import pack, record
 from sickbay.tree.node import PLAIN_LIMIT, BadNode, name_of
 from sickbay.tree.record import Record
 
 MOST_RECORDS = 50_000
 MOST_PLAIN = 128 * 1024 * 1024
+MOST_JUDGED = 8 * 1024 * 1024
 WORTH = 2
 
 
@@ -36,13 +38,14 @@ class Admitted(NamedTuple):
     """What may be stored: nodes, and apart from them the root of the memory, if it is new.
 
     `chain`: bytes of deltas under the root since the last full copy, its own included. `known`: what is there
-    now, of all that was spoken of.
+    now, of all that was spoken of. `containers` came, each with the bytes of its base.
     """
 
     nodes: list[store.Stored]
     root: store.Stored | None
     chain: int
     known: dict[bytes, Shape]
+    containers: list[tuple[bytes, bytes | None]]
 
 
 class _Arrived(NamedTuple):
@@ -54,6 +57,7 @@ class _Arrived(NamedTuple):
     body: bytes
     depth: int
     chain: int
+    container: tuple[bytes, bytes | None] | None
 
 
 def records_in(data: bytes) -> list[Record]:
@@ -116,6 +120,16 @@ def admit_looked(
     return _weighed(arrived, known, memory)
 
 
+def judge(project_id: int, admitted: Admitted) -> None:
+    """BadNode when parts that are right by themselves are not so together; after they were added.
+
+    What would need more than 8 MiB of text is left to `verify` and to whoever restores it.
+    """
+    wholes = Wholes(lambda names: store.fetch(project_id, names), MOST_JUDGED)
+    for plain, base in admitted.containers:
+        wholes.judge(parts_of(plain), parts_of(base))
+
+
 def _unpacked(project_id: int, records: list[Record], looked: Looked, memory: bytes | None) -> list[_Arrived]:
     """Each by itself, in the order sent: a base comes before what needs it, or is there."""
     plains = _bases(project_id, records, looked)
@@ -169,6 +183,7 @@ def _rests(one: Record, plain: bytes, base: bytes | None, on: Shape | None, *, i
     small, too. What stays for long is packed harder than what only travels.
     """
     found = read(plain)
+    container = (plain, base) if found.kind in CONTAINERS else None
     if on is not None and base is not None:
         enc, body = (one.encoding, one.payload)
         if enc == pack.AGAINST:
@@ -177,9 +192,9 @@ def _rests(one: Record, plain: bytes, base: bytes | None, on: Shape | None, *, i
         alike = is_root or found.kind[:1] == on.kind[:1]
         is_chain = alike and depth <= store.DEEPEST_CHAIN
         if is_chain and (on.kind[:1] != b"C" or chain < WORTH * store.about(plain)):
-            return _Arrived(one, found, len(plain), enc, one.base, body, depth, chain)
+            return _Arrived(one, found, len(plain), enc, one.base, body, depth, chain, container)
     enc, body = store.rested(plain)
-    return _Arrived(one, found, len(plain), enc, None, body, 0, 0)
+    return _Arrived(one, found, len(plain), enc, None, body, 0, 0, container)
 
 
 def _weighed(arrived: list[_Arrived], known: dict[bytes, Shape], memory: bytes | None) -> Admitted:
@@ -203,7 +218,8 @@ def _weighed(arrived: list[_Arrived], known: dict[bytes, Shape], memory: bytes |
             root, chain = kept, one.chain
         else:
             nodes.append(kept)
-    return Admitted(nodes, root, chain, known)
+    containers = [one.container for one in arrived if one.container is not None]
+    return Admitted(nodes, root, chain, known, containers)
 
 
 def _absent(arrived: list[_Arrived], known: dict[bytes, Shape]) -> list[bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -21,6 +21,7 @@ from checkpoints.measuring import Read, Shape, read, weighed
 from checkpoints.models import Checkpoint, ProvenBy, Standing, Why
 from checkpoints.services import standing as standings
 from checkpoints.services import taking
+from checkpoints.whole import Parts, Wholes, parts_of
 from sickbay.tree.node import BadNode, name_of
 
 Roots = Mapping[Any, bytes | memoryview]  # the manifest's name of every checkpoint of the project
@@ -46,21 +47,46 @@ class Found:
 
 @dataclass
 class _Known:
-    """A node that was read: its shape, and the names that it needs, its base among them."""
+    """A node that was read: its shape, the names that it needs, its base among them."""
 
     shape: Shape
     needs: frozenset[bytes]
     read: Read
 
 
+class _Joined:
+    """What is right by itself, and may not be so together; judged when all was read."""
+
+    def __init__(self, project_id: int) -> None:
+        self._wholes = Wholes(lambda names: store.fetch(project_id, names))
+        self._parts: dict[bytes, Parts] = {}
+
+    def keep(self, name: bytes, plain: bytes) -> None:
+        self._wholes.know(name, plain)
+        parts = parts_of(plain)
+        if parts.strings or any(keys.below for keys in parts.objects):
+            self._parts[name] = parts
+
+    def wrong(self, known: Set[bytes]) -> dict[bytes, str]:
+        """Containers whose parts are not right together, but for those that are known to be hurt."""
+        found = {}
+        for name in self._parts.keys() - known:
+            try:
+                self._wholes.judge(self._parts[name], parts_of(None))
+            except BadNode as wrong:
+                found[name] = str(wrong)
+        return found
+
+
 def verify(project: Project, now: dt.datetime, agent: Agent | None = None) -> Found:
     """All nodes of the project; the checkpoints of one agent or of all."""
     found = Found()
     known: dict[bytes, _Known] = {}
-    _read_nodes(project.pk, found, known)
-    _read_roots(project.pk, found, known)
+    joined = _Joined(project.pk)
+    _read_nodes(project.pk, found, known, joined)
+    _read_roots(project.pk, found, known, joined)
     _weigh(found, known)
-    hurt = _hurt(found, known)
+    hurt = _hurt(found, known, joined)
     roots = dict(Checkpoint.objects.filter(project=project).values_list("pk", "root"))
     rows = Checkpoint.objects.filter(project=project).select_related("dependencies", "agent")
     mended: dict[int, list[uuid.UUID]] = {}
@@ -84,7 +110,7 @@ def _named(checkpoint: Checkpoint) -> str:
     return f"of {checkpoint.agent.name}, {checkpoint.at:%Y-%m-%d %H:%M:%S} UTC{label}"
 
 
-def _read_nodes(project_id: int, found: Found, known: dict[bytes, _Known]) -> None:
+def _read_nodes(project_id: int, found: Found, known: dict[bytes, _Known], joined: _Joined) -> None:
     after = b""
     while rows := store.rows_of(project_id, after, PAGE):
         after = rows[-1].name
@@ -92,10 +118,12 @@ def _read_nodes(project_id: int, found: Found, known: dict[bytes, _Known]) -> No
             found.nodes += 1
             if node.crc != store.crc_of(node):
                 found.damaged_nodes[node.name] = "its row was changed"
-        _read(project_id, rows, found, known)
+        plains: OrderedDict[bytes, bytes] = OrderedDict()
+        for node in rows:
+            _prove(project_id, node, plains, found, known, joined)
 
 
-def _read_roots(project_id: int, found: Found, known: dict[bytes, _Known]) -> None:
+def _read_roots(project_id: int, found: Found, known: dict[bytes, _Known], joined: _Joined) -> None:
     """In the order they were taken, so that a base was unpacked just before."""
     rows = Checkpoint.objects.filter(project_id=project_id, root_body__isnull=False).order_by("at", "id")
     ids = rows.values_list("pk", flat=True).iterator(chunk_size=5_000)
@@ -103,13 +131,7 @@ def _read_roots(project_id: int, found: Found, known: dict[bytes, _Known]) -> No
     while page := list(islice(ids, PAGE)):
         for node in store.roots_of(project_id, page):
             found.nodes += 1
-            _prove(project_id, node, plains, found, known)
-
-
-def _read(project_id: int, rows: list[store.Stored], found: Found, known: dict[bytes, _Known]) -> None:
-    plains: OrderedDict[bytes, bytes] = OrderedDict()
-    for node in rows:
-        _prove(project_id, node, plains, found, known)
+            _prove(project_id, node, plains, found, known, joined)
 
 
 def _prove(
@@ -118,6 +140,7 @@ def _prove(
     plains: OrderedDict[bytes, bytes],
     found: Found,
     known: dict[bytes, _Known],
+    joined: _Joined,
 ) -> None:
     """Unpacked, with the name that it should have, and read exactly."""
     try:
@@ -126,6 +149,7 @@ def _prove(
             rows = store.chain_of(project_id, [node.base]) | rows
         plain = store.unpacked(node.name, rows, plains)
         known[node.name] = _Known(node.shape, _needs(node, got := read(plain)), got)
+        joined.keep(node.name, plain)
     except BadNode as wrong:
         found.damaged_nodes[node.name] = str(wrong)
     while len(plains) > KEPT_PLAIN:
@@ -154,13 +178,27 @@ def _weigh(found: Found, known: dict[bytes, _Known]) -> None:
             found.damaged_nodes.setdefault(name, f"its row says {said[:4]}, and it is {shape[:4]}")
 
 
-def _hurt(found: Found, known: dict[bytes, _Known]) -> dict[bytes, str]:
-    """Every node that needs a damaged one, however far below, and the sentence."""
+def _hurt(found: Found, known: dict[bytes, _Known], joined: _Joined) -> dict[bytes, str]:
+    """Every node that needs a damaged one, however far below, and the sentence.
+
+    Parts that are not right together hurt what stands above them, not what is only told against them.
+    """
+    hurt = _spread(found.damaged_nodes, {name: one.needs for name, one in known.items()})
+    wrong = joined.wrong(hurt.keys())
+    found.damaged_nodes.update(wrong)
+    return (
+        _spread(wrong, {name: {link.name for link in one.read.links} for name, one in known.items()}) | hurt
+    )
+
+
+def _spread(
+    damaged: Mapping[bytes, str], needs: Mapping[bytes, frozenset[bytes] | set[bytes]]
+) -> dict[bytes, str]:
+    hurt = {name: f"node {name.hex()[:12]}: {why}" for name, why in damaged.items()}
     needed_by: dict[bytes, list[bytes]] = {}
-    for name, one in known.items():
-        for need in one.needs:
+    for name, needed in needs.items() if hurt else ():
+        for need in needed:
             needed_by.setdefault(need, []).append(name)
-    hurt = {name: f"node {name.hex()[:12]}: {why}" for name, why in found.damaged_nodes.items()}
     open = list(hurt)
     while open:
         name = open.pop()

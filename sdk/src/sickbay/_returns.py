@@ -221,12 +221,12 @@ class Returns:
         return (yield from self._proven(order, text, restored))
 
     def _text(self, order: Order) -> bytes | None:
-        from sickbay.tree.read import text_of
+        from sickbay.tree.prove import proven_text
 
         if not order.wants_memory or order.memory is None:
             return None
         here = self.keeper.text_at_hand(order.memory)
-        return here if here is not None else text_of(bytes.fromhex(order.memory), self._fetch())
+        return here if here is not None else proven_text(bytes.fromhex(order.memory), self._fetch())
 
     def _files(self, order: Order, current: Snapshot | None, last: Folder | None = None) -> Restored | None:
         from sickbay import _restore

@@ -7,7 +7,19 @@ from typing import Any
 from sickbay.tree import files
 from sickbay.tree.directory import Entry
 from sickbay.tree.manifest import Manifest
-from sickbay.tree.node import name_of
+from sickbay.tree.node import (
+    BLOB,
+    INLINE,
+    LEAF,
+    NODE,
+    RUN,
+    SUB,
+    Piece,
+    container,
+    items_in,
+    name_of,
+    text_length,
+)
 
 WORDS = ["refund", "order", "of", "the", "flight", "amount", "sorry"]
 
@@ -55,6 +67,70 @@ DIRECTORY_ENTRIES = [
     Entry("ü".encode(), 1, 0, NAME),
 ]
 MANIFEST = Manifest(memory=NAME, code="3f2a1c", sdk="0.1.0", model="gpt-x", tools="9b", parent=NAME[::-1])
+
+
+class Hostile:
+    """Nodes made by hand, each spelled right; `node` gives the piece that stands for one in its parent."""
+
+    def __init__(self) -> None:
+        self.nodes: list[tuple[bytes, int, int]] = []
+
+    def node(self, tag: int, plain: bytes, items: int, length: int, key: bytes = b"") -> Piece:
+        self.nodes.append((plain, items, length))
+        return Piece(tag, 1 if key else items, length, name_of(plain), key)
+
+    def leaf(self, *members: bytes) -> Piece:
+        text = b",".join(members)
+        return self.node(LEAF, b"T{" + text, len(members), len(text))
+
+    def group(self, *pieces: Piece) -> Piece:
+        return self.node(NODE, container(b"N{", pieces), items_in([*pieces]), text_length([*pieces]))
+
+    def string(self, *parts: bytes) -> Piece:
+        for part in parts:
+            self.nodes.append((b"B " + part, 0, len(part)))
+        links = [(len(part), name_of(b"B " + part)) for part in parts]
+        length = sum(map(len, parts))
+        return self.node(BLOB, files.file_node(links), len(parts), length, b'"page"')._replace(items=1)
+
+    def root(self, *pieces: Piece) -> Hostile:
+        self.node(SUB, container(b"C{", pieces), items_in([*pieces]), text_length([*pieces]) + 2)
+        return self
+
+
+def run(text: bytes, items: int = 1) -> Piece:
+    return Piece(RUN, items, len(text), text=text)
+
+
+def refused() -> dict[str, Hostile]:
+    """Trees whose nodes are right by themselves, and not together."""
+    made = {}
+    one = Hostile()
+    made["one key in two leaves"] = one.root(one.leaf(b'"a":1', b'"b":2'), one.leaf(b'"c":3', b'"a":4'))
+    one = Hostile()
+    made["one key in a leaf and in a run"] = one.root(one.leaf(b'"a":1', b'"b":2'), run(b'"b":2'))
+    one = Hostile()
+    leaf = one.leaf(b'"a":1')
+    made["one leaf twice"] = one.root(leaf, leaf)
+    one = Hostile()
+    groups = one.group(one.leaf(b'"a":1'), one.leaf(b'"b":1')), one.group(one.leaf(b'"c":1'), run(b'"b":2'))
+    made["one key in two groups"] = one.root(*groups)
+    one = Hostile()
+    made["one key of a leaf and of a huge string"] = one.root(
+        one.leaf(b'"page":1', b'"b":2'), one.string(b'"whole"')
+    )
+    one = Hostile()
+    inner = container(b"C{", [one.leaf(b'"a":1'), run(b'"a":2')])
+    made["one key twice in place"] = one.root(Piece(INLINE, 1, 13, key=b'"in"', text=inner))
+    for name, text in {
+        "a letter is escaped": b'"' + rb"\u0041" + b'"',
+        "it ends too early": b'"whole',
+        "it is a list": b"[1]",
+        "there is more behind it": b'"a","b":1,"page":"c"',
+    }.items():
+        one = Hostile()
+        made[f"a huge string: {name}"] = one.root(one.string(text[:3], text[3:]))
+    return made
 
 
 def file_root(content: bytes) -> tuple[bytes, int]:
