@@ -6,7 +6,7 @@ import copy
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdk.tests.tree import states
@@ -31,6 +31,7 @@ class Shelf(dict[bytes, bytes]):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
+@example(763)  # a leaf that a big value closed, of runs that became fewer
 def test_grown_is_fresh(seed: int) -> None:
     """Whatever came before, a text has the tree of a fresh start, and reads back byte by byte."""
     dice = random.Random(seed)
@@ -46,6 +47,28 @@ def test_grown_is_fresh(seed: int) -> None:
             assert tree.names == set(read.below(tree.root, shelf.fetch))
             assert all(not new.base or (before and new.base in before.names) for new in tree.new)
             states.edit(dice, state)
+
+
+@pytest.mark.parametrize("place", [0, 5, 6, 11, 70, 71, 101])
+@pytest.mark.parametrize("change", ["gone", "small", "more", "added"])
+def test_runs_between_big_values(place: int, change: str) -> None:
+    """More small messages between large tool results than stay in place: a change anywhere is a fresh start."""
+    state: list[object] = []
+    for n in range(60):
+        state += [f"{n} " + "word " * 400, {"tool": n, "answer": "x" * 13_000}]
+    before = grow(dump(state))
+    if change == "gone":
+        del state[place]
+    elif change == "small":
+        state[place] = "short"
+    elif change == "more":
+        state.insert(place, "another " * 300)
+    else:
+        state.insert(place, {"tool": -1, "answer": "y" * 13_000})
+    after = grow(dump(state), before)
+    assert after.root == grow(dump(state)).root
+    state += ["the end", {"tool": 60, "answer": "x" * 13_000}, "and on"]
+    assert grow(dump(state), after).root == grow(dump(state)).root
 
 
 @pytest.mark.parametrize("state", [None, 7, "word", [], {}, [[]], {"": {}}, [1], {"a": "x" * 300_000}])

@@ -273,7 +273,7 @@ def _stays(kept: Kept, text: bytes, start: int, equal: int) -> int:
         end = start + part.end
         if end > equal or text[end : end + 1] not in (b",", b"]", b"}"):
             break
-        if part.piece.tag != RUN:
+        if part.piece.tag != RUN and not part.closed:
             stays = place + 1
     return stays
 
@@ -284,7 +284,7 @@ def _descends(kept: Kept, start: int, stays: int, equal: int) -> int | None:
         part = kept.parts[place]
         if part.inside is not None and start + part.end - part.piece.length < equal:
             return place
-        if part.piece.tag != RUN:
+        if not part.closed:
             break
     return None
 

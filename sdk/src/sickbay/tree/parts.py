@@ -2,7 +2,8 @@
 
 Behind a change the cut falls into step with the old leaves again: at each boundary the old leaves that are
 next are compared with the text that stands there (a memcmp), and one that fits is taken over whole. A leaf's
-end depends on its own items alone, so the result is the same as without.
+end depends on its own items alone, so the result is the same as without. Only a leaf that a big value closed
+does not end by itself: it depends on the runs before and on that value, and is cut anew.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ Item = tuple[bytes, bytes]  # key (empty in a list) and value, as text
 
 
 class Part(NamedTuple):
-    """A piece, the place of its text in its container's text, the container it stands for, names below it."""
+    """A piece, the place of its text in its container's text, the container it stands for, names below it.
+
+    `closed`: a run that the big value behind it closed, whether it stayed in place or became a leaf.
+    """
 
     piece: Piece
     start: int
     end: int
     inside: Kept | None = None
     below: frozenset[bytes] = frozenset()
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -57,7 +62,7 @@ class Leaves:
     def __init__(self, old: Old | None, stays: int = 0) -> None:
         parts = old.kept.parts if old is not None else []
         self._text, self._base = (old.text, old.base) if old is not None else (b"", 0)
-        self._parts = [part for part in parts[stays:] if part.piece.tag == LEAF]
+        self._parts = [part for part in parts[stays:] if part.piece.tag == LEAF and not part.closed]
         self._inside = {part.piece.key: part for part in parts if part.inside is not None}
         self._next = 0
 
@@ -98,7 +103,7 @@ class Cutting:
         self._kind, self._depth, self._whole = kind, depth, whole
         self._text, self._base, self._emit = text, base, emit
         self._at = self._start = parts[-1].end + 1 if parts else 1
-        self._runs = sum(part.piece.length for part in parts if part.piece.tag == RUN)
+        self._runs = sum(part.piece.length for part in parts if part.closed)
         self._count = self._size = 0
 
     def take(self, items: list[Item], leaves: Leaves, big: Callable[[Item, int, Leaves], Part]) -> list[Part]:
@@ -144,9 +149,9 @@ class Cutting:
         """A big value closes the run before it, which stays in place while there are few of them."""
         if self._count:
             self._runs += self._at - 1 - self._start
-            self._close(sealed=self._runs > cut.RUNS_IN_PLACE)
+            self._close(sealed=self._runs > cut.RUNS_IN_PLACE, closed=True)
 
-    def _close(self, *, sealed: bool) -> None:
+    def _close(self, *, sealed: bool, closed: bool = False) -> None:
         start, end = self._start, self._at - 1
         body = self._text[self._base + start : self._base + end]
         if sealed:
@@ -154,7 +159,7 @@ class Cutting:
             piece = Piece(LEAF, self._count, len(body), name)
         else:
             piece = Piece(RUN, self._count, len(body), text=body)
-        self.parts.append(Part(piece, start, end))
+        self.parts.append(Part(piece, start, end, closed=closed))
         self._boundary(self._at)
 
     def _boundary(self, at: int) -> None:
