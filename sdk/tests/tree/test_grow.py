@@ -52,7 +52,7 @@ def test_grown_is_fresh(seed: int) -> None:
 @pytest.mark.parametrize("place", [0, 5, 6, 11, 70, 71, 101])
 @pytest.mark.parametrize("change", ["gone", "small", "more", "added"])
 def test_runs_between_big_values(place: int, change: str) -> None:
-    """More small messages between large tool results than stay in place: a change anywhere is a fresh start."""
+    """More small messages between large tool results than stay in place: any change is a fresh start."""
     state: list[object] = []
     for n in range(60):
         state += [f"{n} " + "word " * 400, {"tool": n, "answer": "x" * 13_000}]
