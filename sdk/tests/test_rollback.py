@@ -327,6 +327,24 @@ def test_one_that_was_decided_while_nobody_ran_is_where_the_next_run_starts(
     assert ended(peer, command) == "done" and (work / "a.txt").read_text() == "one"
 
 
+def test_what_was_left_is_kept_before_a_start_goes_back(tmp_path: Path, peer: Peer) -> None:
+    """A new process begins with what its program says; the state just before is that of the last one."""
+    agent = agent_of(tmp_path, peer, memory={"n": 0}, heal=False)
+    with agent.run() as run:
+        agent.memory["n"] = 1
+        id = run.checkpoint().id
+        agent.memory["n"] = 2
+        run.checkpoint()
+    command = order(peer, id)
+    again = agent_of(tmp_path, peer, memory={"n": 0}, heal=False)
+    with again.run() as run:
+        assert ended(peer, command) == "done" and again.memory == {"n": 1}
+        told = run.rolled_back
+        assert told is not None and told.before is not None
+        run.rollback(told.before)
+        assert again.memory == {"n": 2}
+
+
 @pytest.mark.parametrize(
     "point",
     [

@@ -140,6 +140,7 @@ class Life:
         if self._fresh:
             return
         yield from resuming(keeper, self.returns, lambda: self.link.reaches, self._agent._has_run)
+        self.returns.is_blank = False
 
     def _open(self) -> None:
         given = self._arguments
@@ -178,6 +179,7 @@ class Life:
             given, self.home, self.ledger, agent._mind, agent._checks, agent._tools, run=self._run
         )
         self.returns = Returns(self.home, self.keeper, self.ledger, lambda: self.link.reaches, given.name)
+        self.returns.is_blank = not (self._fresh or agent._has_run)
         self.ward = Ward(
             run=self._run,
             ledger=self.ledger,

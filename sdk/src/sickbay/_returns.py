@@ -57,6 +57,7 @@ class Returns:
         self.edits = Edits(keeper, shipping)
         self.flush: Callable[[], object] = lambda: None
         self.put_memory = False  # this process has the memory that the record asked for
+        self.is_blank = False  # this process has yet to be given the memory of the last one
         self.is_told = True  # the server knows how the last one ended that changed nothing
         self._tried: tuple[str, str | None, Any] = ("", None, None)
 
@@ -119,6 +120,8 @@ class Returns:
         if order.before is None:
             # Nothing of the agent runs while a pause holds, so what differs then was changed by hand.
             by_hand = (yield Blocking(self.edits.look)) if self.ledger.pause is not None else None
+            if self.is_blank and not self.put_memory:
+                yield Blocking(self._as_left)
             before = yield from self.keeper.taking("rollback", "before the rollback", sync=True)
             order.before = before.id or None
         self._tried = (order.rollback, order.before, by_hand)
@@ -130,6 +133,27 @@ class Returns:
         failpoint("rollback:recorded")
         self.ledger.tell(True)
         return (yield from self._carried(order, self.keeper.snapshot, by_hand))
+
+    def _as_left(self) -> None:
+        """At a start the memory is what the program begins with; what is kept aside is what was left."""
+        from sickbay.tree.prove import proven_text
+
+        newest = self.keeper.shelf.newest
+        if newest is None or newest.memory is None or not self.keeper.has_state:
+            return
+        try:
+            text = self.keeper.text_at_hand(newest.memory)
+            if text is None:
+                text = proven_text(bytes.fromhex(newest.memory), self._fetch())
+            self.keeper.mind.put(text)
+        except Exception as error:  # load() is the host's, and may raise anything
+            if is_away(error):
+                raise  # nothing was changed: the order waits for the server
+            self.keeper.say(
+                f"the memory of {newest.label or newest.id[:8]} could not be kept before a rollback: {error}"
+            )
+            return
+        self.keeper.came_from(text, newest.id)
 
     def _leave_shared(self, order: Order) -> None:
         """A workspace that others write into as well stays as it is; the server, too, asks for no other."""
