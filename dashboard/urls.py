@@ -67,6 +67,7 @@ in_project: list[URLPattern] = [
     path("agents/<str:name>/pause/", agent.pause, name="agent_pause"),
     path("agents/<str:name>/start/", agent.start, name="agent_start"),
     path("agents/<str:name>/watches/", watches.keep, name="watch_keep"),
+    path("agents/<str:name>/watches/now/", watches.now, name="watches_now"),
     path("watches/<int:pk>/turn/", watches.turn, name="watch_turn"),
     path("watches/<int:pk>/policy/", watches.set_policy, name="watch_policy"),
     path("watches/<int:pk>/remove/", watches.remove, name="watch_remove"),

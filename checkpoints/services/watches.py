@@ -6,7 +6,8 @@
 
 Only the change counts: what fails already when the watch begins, and goes on failing, is shown, not told of.
 An instance is judged by its own checkpoints, and never by one older than the last that was. What is
-told stands beside its checkpoint in the timeline, or an hour ago when nobody looked for longer.
+told stands beside its checkpoint in the timeline, or an hour ago when nobody looked for longer. Whoever
+has the list open hears of every new verdict, also of the first, and of one that cannot be given.
 """
 
 from __future__ import annotations
@@ -118,13 +119,15 @@ def _judge(pk: int, watch_id: int, now: dt.datetime) -> int:
     if checkpoint is None or not found.is_on or (before is not None and before.at >= checkpoint.at):
         return 0
     passes = _passes(found, checkpoint)
-    _seen(found, checkpoint, passes)
+    moved = _seen(found, checkpoint, passes)
     if passes is False and found.policy == Watch.Policy.ENFORCE:
         standing.doubt(checkpoint, f"{check_of(found).words}: it is not so"[:500])
     if passes is False and (before is None or before.passes is not False):
         _fails(found, checkpoint, now)
     elif passes and before is not None and before.passes is False:
         _signal(found, checkpoint, "passes", "passes again", now)
+    if moved:
+        announce.changed_agent(found.agent_id, found.agent.project_id)
     return 1
 
 
@@ -135,13 +138,15 @@ def _passes(watch: Watch, checkpoint: Checkpoint) -> bool | None:
         return None
 
 
-def _seen(watch: Watch, checkpoint: Checkpoint, passes: bool | None) -> None:
-    """The instance's row; `since` moves only with the verdict."""
+def _seen(watch: Watch, checkpoint: Checkpoint, passes: bool | None) -> bool:
+    """The instance's row; `since` moves only with the verdict. Whether it moved."""
     values = {"passes": passes, "checkpoint": checkpoint.pk, "at": checkpoint.at}
     mine = Watched.objects.filter(watch=watch, instance_id=checkpoint.instance_id)
-    if mine.filter(passes=passes).update(**values) or mine.update(**values, since=checkpoint.at):
-        return
-    Watched.objects.create(watch=watch, instance_id=checkpoint.instance_id, since=checkpoint.at, **values)
+    if mine.filter(passes=passes).update(**values):
+        return False
+    if not mine.update(**values, since=checkpoint.at):
+        Watched.objects.create(watch=watch, instance_id=checkpoint.instance_id, since=checkpoint.at, **values)
+    return True
 
 
 def _fails(watch: Watch, checkpoint: Checkpoint, now: dt.datetime) -> None:
@@ -163,7 +168,6 @@ def _signal(watch: Watch, checkpoint: Checkpoint, outcome: str, said: str, now: 
     named = f" “{checkpoint.label}”" if checkpoint.label else f" of {checkpoint.at:%H:%M:%S}"
     title = f"{check_of(watch).words}: {said} with checkpoint{named}"
     _write(watch, checkpoint, Kind.SIGNAL, outcome, title, now)
-    announce.changed_agent(watch.agent_id, watch.agent.project_id)
 
 
 def _write(

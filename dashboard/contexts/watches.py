@@ -30,9 +30,13 @@ class Shown:
     href: str
 
 
-def region(agent: Agent, actor: Actor) -> dict[str, Any]:
+def region(agent: Agent, actor: Actor, now: datetime) -> dict[str, Any]:
     """Two queries, however many there are."""
     return {
+        "agent": agent,
+        "project": agent.project,
+        "standing": f"standing-{agent.pk}",
+        "now": now,
         "watches": [_shown(agent, watch) for watch in queries.watches(agent.pk)],
         "may_watch": access.can(actor, "decide", agent),
     }

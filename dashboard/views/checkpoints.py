@@ -35,7 +35,7 @@ def checkpoints(request: ProjectRequest, name: str) -> HttpResponse:
         response = fragments.fresh(render_to_string("partials/checkpoint_list.html", shown, request))
     else:
         around = context.page(agent, request.actor, request.now, "agent_checkpoints")
-        watched = watches.region(agent, request.actor)
+        watched = watches.region(agent, request.actor, request.now)
         response = render(request, "agent_checkpoints.html", around | shown | watched)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response

@@ -5,13 +5,16 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from checkpoints import queries
 from checkpoints.models import Watch
 from checkpoints.services import watches
+from dashboard import fragments
 from dashboard.contexts import bisect
+from dashboard.contexts import watches as context
 from dashboard.request import ProjectRequest, member
 from dashboard.views.agent import named
 
@@ -40,6 +43,14 @@ def keep(request: ProjectRequest, name: str) -> HttpResponse:
     except watches.Refused as refused:
         messages.error(request, f"Not watched: {refused}")
     return _back(request, agent.name)
+
+
+@require_GET
+@member()
+def now(request: ProjectRequest, name: str) -> HttpResponse:
+    """The region's refetch."""
+    shown = context.region(named(request, name), request.actor, request.now)
+    return fragments.fresh(render_to_string("partials/watches.html", shown, request))
 
 
 @require_POST

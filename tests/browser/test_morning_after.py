@@ -8,12 +8,14 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from agents.models import Incident, Project, User
+from agents.models import Agent, Incident, Project, User
+from checkpoints.checks import Check
 from checkpoints.models import Checkpoint
 from checkpoints.services import watches
 from tests import builders
 from tests.browser.conftest import Open
 from tests.browser.seeing import LOOKS, fits, is_live, picture
+from tests.domain.rolling import actor
 from tests.pages import states
 from tests.pages.states import Keeper
 
@@ -154,4 +156,33 @@ def test_a_check_is_watched_from_now_on(
     picture(page, f"watches-{width}-{theme}-full")
     page.goto(f"{PAGE}?kind=signal")
     expect(page.locator("#entries")).to_contain_text("began to fail with checkpoint “scaled again”")
+    fits(page)
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_what_is_watched_shows_itself(
+    browse: Open, alice: User, bob: User, keeper: Keeper, project: Project, who: str
+) -> None:
+    """Kept, judged for the first time, failing and lifted by another: the open page says each, and stays."""
+    page = browse({"alice": alice, "bob": bob}[who], width=360)
+    page.goto(f"{PAGE}checkpoints/")
+    is_live(page)
+    page.evaluate("window.stayed = true")
+    shown = page.locator("#watches")
+    expect(shown).to_be_hidden()
+    agent, by = Agent.objects.select_related("project").get(), actor(alice, project)
+    check = Check("rates.amount_scale", "equals", "10")
+    damaged = Checkpoint.objects.order_by("-at")[0]
+    Checkpoint.objects.filter(pk=damaged.pk).update(memory=b"\1" * 32)
+    watch = watches.keep(actor=by, agent=agent, check=check, policy="observe", now=timezone.now())
+    expect(shown).to_contain_text("cannot be judged")
+    assert shown.get_by_role("button").count() == (3 if who == "alice" else 0)
+    keeper.take({"rates": {"amount_scale": 10}}, label="as it should be")
+    watches.look(timezone.now())
+    expect(shown).to_contain_text("passes")
+    watches.turn(actor=by, watch=watch, on=False, now=timezone.now())
+    expect(shown).to_contain_text("off")
+    watches.remove(actor=by, watch=watch, now=timezone.now())
+    expect(shown).to_be_hidden()
+    assert page.evaluate("window.stayed")
     fits(page)

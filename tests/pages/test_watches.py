@@ -248,3 +248,29 @@ def test_queries_do_not_grow_with_watches(signed_in: Client, desk: Desk, alice: 
             signed_in.get(f"{PAGE}checkpoints/")
         counts.append(len(asked.captured_queries))
     assert counts[0] == counts[1], counts
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_new_verdict_is_announced(desk: Desk, alice: User) -> None:
+    """The first, one that cannot be given, another: and what goes on as it was is not."""
+    agent = Agent.objects.get()
+    kept(alice, Check("n", "equals", "1"))
+    news = []
+    for n in (1, 1, 2, 2):
+        desk.take(n)
+        before = Agent.objects.get().version
+        watches.look(timezone.now())
+        news.append(Agent.objects.get(pk=agent.pk).version - before)
+    assert news == [1, 0, 1, 0]
+
+
+def test_the_region_alone_is_whole(client: Client, bob: User, desk: Desk, alice: User) -> None:
+    """Its refetch is what the page includes; with nothing watched its root is there, hidden."""
+    client.force_login(bob)
+    region = client.get(f"{PAGE}watches/now/").content.decode()
+    assert region.startswith('<section class="section" id="watches" hidden hx-get=')
+    assert region.strip() in client.get(f"{PAGE}checkpoints/").content.decode()
+    desk.take(1)
+    kept(alice, Check("n", "equals", "1"))
+    region = client.get(f"{PAGE}watches/now/").content.decode()
+    assert "n equals 1" in region and region.strip() in client.get(f"{PAGE}checkpoints/").content.decode()

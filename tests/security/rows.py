@@ -35,6 +35,7 @@ ROWS = {
     "p/<slug:project>/agents/<str:name>/effects/<str:id>/answer/": "POST decide",
     "p/<slug:project>/rollbacks/<uuid:id>/withdraw/": "POST decide",
     "p/<slug:project>/agents/<str:name>/watches/": "POST decide",
+    "p/<slug:project>/agents/<str:name>/watches/now/": "GET view",
     "p/<slug:project>/watches/<int:pk>/turn/": "POST decide",
     "p/<slug:project>/watches/<int:pk>/policy/": "POST decide",
     "p/<slug:project>/watches/<int:pk>/remove/": "POST decide",
