@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from sdk.tests.durable import Clock
 from sickbay._effects import Effects
 
@@ -17,7 +15,7 @@ def ledger(tmp_path: Path) -> Effects:
 def test_what_was_done_is_known_by_its_key_after_a_restart(tmp_path: Path) -> None:
     """The recorded result comes back with the key."""
     first = ledger(tmp_path)
-    assert first.intend("refund", "refund:17", {"order": 17}, "run-1")
+    assert first.intend("refund", "refund:17", {"order": 17}, "run-1") is None
     assert first.outcome("run-1", "done", {"amount": 20})
     first.close()
     effect = ledger(tmp_path).done("refund:17")
@@ -61,7 +59,10 @@ def test_a_long_result_is_kept_by_its_head_and_size(tmp_path: Path) -> None:
     first.close()
 
 
-def test_a_disk_that_refuses_says_false(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An intent that could not be written is no exception, but it is known."""
+def test_a_disk_that_refuses_is_told_and_raised_by_nothing(tmp_path: Path) -> None:
+    """What could not be written and has a key will not run: it is not known. Without one it runs, and is."""
     first = Effects(tmp_path / "nowhere" / "effects.ndjson", Clock())  # type: ignore[arg-type]
-    assert first.intend("refund", "k", {}, "run-1") is False
+    refused = first.intend("refund", "k", {}, "run-1")
+    assert isinstance(refused, FileNotFoundError) and first.of("k") is None
+    assert first.intend("mail", None, {}, "run-2") is not None
+    assert [effect.id for effect in first.open()] == ["run-2"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sdk.tests.desk import breaks, fail, of_kind, paused, works
-from sickbay import ActionFailed, RestoreRefused
+from sickbay import ActionFailed, EffectRefused, RestoreRefused, Run
 from sickbay.testing import Harness
 
 
@@ -34,8 +35,8 @@ def fill(where: Path, name: str = "filler") -> Path:
     return where / name
 
 
-def test_a_full_disk_stops_checkpoints_and_nothing_else(small: Path) -> None:
-    """Actions run, failures count, the pause holds over a restart; with room again checkpoints are taken."""
+def test_a_full_disk_stops_checkpoints_and_effects_with_a_key(small: Path) -> None:
+    """Other actions run, failures count, the pause holds over a restart; with room again all goes on."""
     harness = Harness(small)
     work = small.parent / "work"
     agent = harness.agent(memory={"n": 0}, workspace=work)
@@ -45,7 +46,9 @@ def test_a_full_disk_stops_checkpoints_and_nothing_else(small: Path) -> None:
         filler = fill(small)
         agent.memory["n"], _ = 1, (work / "a.txt").write_text("two")
         assert run.checkpoint("two").standing == "refused"
-        assert run.execute(works, external=True, key="refund:1") == 4
+        assert run.execute(works, external=True) == 4
+        with pytest.raises(EffectRefused, match="did not run"):
+            run.execute(works, external=True, key="refund:1")
         with pytest.raises(ActionFailed):
             run.execute(breaks)
         (small / "agent" / "main" / "reserve").unlink(missing_ok=True)
@@ -56,10 +59,55 @@ def test_a_full_disk_stops_checkpoints_and_nothing_else(small: Path) -> None:
         filler.unlink()
         more.unlink()
         assert run.checkpoint("three").standing != "refused"
+        assert run.execute(works, external=True, key="refund:1") == 4
         run.rollback(first.id)
         assert (agent.memory["n"], (work / "a.txt").read_text()) == (0, "one")
     told = [e["title"] for e in of_kind(harness, agent, "signal") if e["name"] == "checkpoint"]
     assert ["the disk refused it" in title for title in told] == [True, False], told
+
+
+def test_an_effect_with_a_key_does_not_run_unwritten(small: Path) -> None:
+    """The world is not touched, however it is called; the tool is not blamed; with room it is done once."""
+    harness, calls = Harness(small), list[str]()
+    agent = harness.agent()
+    tool = agent.tool(external=True, key=lambda n: f"refund:{n}")(lambda n: calls.append(f"refund {n}"))
+
+    def in_a_block(run: Run) -> None:
+        with run.action("pay", external=True, key="pay:1"):
+            calls.append("paid")
+
+    with agent.run() as run:
+        filler = fill(small)
+        for call in (lambda: tool(1), lambda: in_a_block(run)):
+            with pytest.raises(EffectRefused, match="No space left on device") as refused:
+                call()
+            assert refused.value.transient and refused.value.directory == str(small / "agent" / "main")
+        assert run.execute(lambda: calls.append("mail"), name="mail", external=True) is None
+        assert calls == ["mail"] and run.wanted is None
+        filler.unlink()
+        tool(1), tool(1), in_a_block(run)
+    assert calls == ["mail", "refund 1", "paid"]
+    assert of_kind(harness, agent, "failure") == []
+
+
+def test_the_loop_takes_the_step_again_when_there_is_room(small: Path) -> None:
+    """supervise waits as for any transient failure: no budget is spent, and the effect is done once."""
+    harness, calls = Harness(small), list[int]()
+    agent = harness.agent(memory={"n": 0})
+    fillers: list[Path] = []
+
+    def step(run: Run) -> None:
+        if len(fillers) < 6:
+            fillers.append(fill(small, f"filler-{len(fillers)}"))
+        else:
+            for filler in fillers:
+                filler.unlink()
+        run.execute(lambda: calls.append(1), name="pay", external=True, key="pay:1")
+        sys.exit(0)
+
+    with pytest.raises(SystemExit):
+        agent.supervise(step)
+    assert calls == [1] and of_kind(harness, agent, "failure") == []
 
 
 def test_the_pause_is_written_on_a_full_disk(small: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sickbay._errors import AgentStopped as AgentStopped
     from sickbay._errors import AlreadyRunning as AlreadyRunning
     from sickbay._errors import BadArgument as BadArgument
+    from sickbay._errors import EffectRefused as EffectRefused
     from sickbay._errors import NoRun as NoRun
     from sickbay._errors import RestoreRefused as RestoreRefused
     from sickbay._errors import RestoreUnfinished as RestoreUnfinished
@@ -46,6 +47,7 @@ _WHERE = {
     "AsyncRun": "_run",
     "BadArgument": "_errors",
     "Checkpoint": "_checkpoint",
+    "EffectRefused": "_errors",
     "FailureBudget": "_arguments",
     "Memory": "_memory",
     "NoRun": "_errors",
@@ -69,6 +71,7 @@ __all__ = [
     "AsyncRun",
     "BadArgument",
     "Checkpoint",
+    "EffectRefused",
     "FailureBudget",
     "Memory",
     "NoRun",

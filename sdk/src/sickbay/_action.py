@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from sickbay import _lazy, _once, _outcome, _report
-from sickbay._errors import ActionFailed
+from sickbay._errors import ActionFailed, EffectRefused
 from sickbay._flow import Flow, Rest, adrive, drive
 from sickbay._guard import log
 from sickbay._mask import INPUT, OUTPUT, TITLE, Record
@@ -142,7 +142,11 @@ class Action:
             drive(points.before(self.external), self.ward)
         if self.key is not None and not self.again:
             _once.refuse(self)
-        return self.begun()
+        try:
+            return self.begun()
+        except EffectRefused as refused:
+            drive(self.ending(Ended(error=refused)))
+            raise
 
     def begun(self, *, intends: bool = True) -> Action:
         """Begin, at a safe point; `intends`: it will reach the outside world now."""
@@ -153,15 +157,18 @@ class Action:
         self.input = ward.recorder.value(self.input, INPUT, self._record)
         ward.ledger.enter(self)
         if self.external and intends:
-            self._intended = True
             self._intend()
         self._begun = time.perf_counter()
         return self
 
     def _intend(self) -> None:
-        """Before an effect runs, its intent is on disk."""
+        """Before an effect runs, its intent is on disk: one with a key does not run without."""
         ward = self.ward
-        ward.effects.intend(self.name, self.key, self.input, f"{ward.run}-{self.act}")
+        unwritten = ward.effects.intend(self.name, self.key, self.input, f"{ward.run}-{self.act}")
+        if unwritten is not None and self.key is not None:
+            refused = EffectRefused(self.name, self.key, str(ward.effects.path.parent), unwritten)
+            self.failed(refused, Ruling("failed", transient=True)).told()
+        self._intended = True
         ward.ledger.note(
             {
                 "kind": "effect",
@@ -329,6 +336,8 @@ def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retr
             return known
     try:
         act.begun()
+    except EffectRefused as refused:
+        return (yield from act.ending(Ended(error=refused)))
     except BaseException:
         act.release()
         raise

@@ -9,6 +9,7 @@ has released it (_answered).
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -52,7 +53,7 @@ class Effects:
     """The ledger of one home; safe among threads; never raises into the host."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+        self.path, self._clock = path, clock
         self._lock = threading.Lock()
         self._fd = -1
         self._loaded = False
@@ -63,9 +64,13 @@ class Effects:
         self._asked: set[str] = set()
         self._heard: set[str] = set()  # the commands whose answers stand here
 
-    def intend(self, name: str, key: str | None, input: Any, id: str) -> bool:
-        """Write down that the effect is about to run; False when the disk refused."""
-        return self._write({"id": id, "name": name, "key": key, "input": input, "state": "begun"})
+    def intend(self, name: str, key: str | None, input: Any, id: str) -> OSError | None:
+        """Write down that the effect is about to run; what the disk said when it refused.
+
+        With a key the effect then does not run, so nothing of it is kept here either.
+        """
+        line = {"id": id, "name": name, "key": key, "input": input, "state": "begun"}
+        return self._write(line, only_written=key is not None)
 
     def outcome(self, id: str, state: str, result: Any = None, *, by: str = "") -> bool:
         """Write down how it ended: done, failed or unknown; `by`: who says so, when nobody saw it."""
@@ -76,12 +81,12 @@ class Effects:
         else:
             kept = {"head": text[:4096].decode("utf-8", "replace"), "size": len(text)}
         line = {"id": id, "state": state, "result": kept}
-        return self._write({**line, "by": by} if by else line)
+        return self._write({**line, "by": by} if by else line) is None
 
     def answered(self, effect: Effect, state: str, *, by: str, command: str) -> bool:
         """Write down what a human says of it, whatever this ledger knew; its result stays as it is."""
         line = {"id": effect.id, "name": effect.name, "key": effect.key, "state": state, "by": by}
-        return self._write({**line, "command": command})
+        return self._write({**line, "command": command}) is None
 
     def has_heard(self, command: str) -> bool:
         """Whether the answer of this command was written down."""
@@ -155,31 +160,41 @@ class Effects:
             for e in found
         ]
 
-    def _write(self, entry: dict[str, Any]) -> bool:
+    def _write(self, entry: dict[str, Any], *, only_written: bool = False) -> OSError | None:
         entry["at"] = self._clock.wall()
         text = dumps(entry) + b"\n"
         with self._lock:
             self._load()
-            self._take(entry)
+            refused = self._put(text)
+            if refused is None or not only_written:
+                self._take(entry)
+        if refused is not None:
+            log.error("sickbay: an effect could not be written to %s: %s", self.path, refused)
+        return refused
+
+    def _put(self, text: bytes) -> OSError | None:
+        """The whole line and on the disk, or nothing of it and the reason."""
+        try:
+            if self._fd < 0:
+                self._open()
+            size = os.fstat(self._fd).st_size
             try:
-                if self._fd < 0:
-                    self._open()
-                size = os.fstat(self._fd).st_size
                 if os.write(self._fd, text) < len(text):
-                    os.ftruncate(self._fd, size)
-                    raise OSError("the disk took only a part of the line")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(self._fd)
-            except OSError as error:
-                log.error("sickbay: an effect could not be written to %s: %s", self._path, error)
-                return False
-        return True
+            except OSError:
+                os.ftruncate(self._fd, size)
+                raise
+        except OSError as error:
+            return error
+        return None
 
     def _open(self) -> None:
-        new = not self._path.exists()
+        new = not self.path.exists()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o600)
+        self._fd = os.open(self.path, flags, 0o600)
         if new:
-            sync_directory(self._path.parent)
+            sync_directory(self.path.parent)
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
             os.write(self._fd, b"\n")  # a line torn by a death stays what it is and spoils no other
@@ -188,7 +203,7 @@ class Effects:
         if self._loaded:
             return
         self._loaded = True
-        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
             for text in file:
                 with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                     self._take(orjson.loads(text))

@@ -9,6 +9,7 @@ Exception
     ├── RestoreRefused         a workspace was not restored: nothing in it was changed
     ├── RestoreUnfinished      a restore has begun and cannot go on yet: its journal is finished first
     └── ActionFailed           an action raised, or its verdict was `fail`
+        └── EffectRefused      an effect with a key did not run: its intent could not be written
 
 BaseException
 └── AgentPauseRequired         a pause: a human decides; like CancelledError it cannot be swallowed
@@ -100,6 +101,27 @@ class ActionFailed(SickbayError):
         self.failure = failure
         self.transient = transient
         self.rolled_back_to: str | None = None
+
+
+class EffectRefused(ActionFailed):
+    """An effect with a key did not run, because its intent could not be written to this machine's disk.
+
+    Nothing reached the outside world and the key is free. Make room there, and it runs when it is called
+    again. It says nothing of the tool, so it is *transient* and spends no budget.
+
+    Attributes: those of `ActionFailed`, and `key`, `directory` (where the ledger of effects is), `reason`.
+    """
+
+    def __init__(self, action: str, key: str, directory: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        super().__init__(
+            f"{action} did not run: what it is about to do ({key}) could not be written to {directory} "
+            f"({reason}), and without that nobody could keep it from happening twice. Nothing was sent, and "
+            "all that was done before is kept. Make room there, or make it writable; then call it again",
+            action=action,
+            transient=True,
+        )
+        self.key, self.directory, self.reason = key, directory, reason
 
 
 class AgentPauseRequired(BaseException):
