@@ -26,6 +26,7 @@ from agents.models.incidents import (
     Pause,
     PauseState,
     Proposal,
+    ToolHold,
     Trial,
 )
 from agents.models.oncall import (
@@ -43,7 +44,8 @@ from agents.models.people import Membership, Project, Role, Scope, SignInLink, T
 __all__ = [
     "Agent", "AlertTarget", "Attempt", "AuditEntry", "AuditHead", "Cause", "Command", "Decision", "Effect",
     "Entry", "Escalation", "EscalationPolicy", "FailureGroup", "Heartbeat", "Incident", "IncidentState",
-    "Instance", "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause",
-    "PauseState", "Presence", "Project", "Proposal", "Quarantine", "RefusedRegistration", "Role", "Run",
-    "RunState", "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "Trial", "Turn", "User", "Whom",
+    "Instance", "Kind", "Membership", "Minute", "Note", "Outbox", "Override", "Owner", "Pause", "PauseState",
+    "Presence", "Project", "Proposal", "Quarantine", "RefusedRegistration", "Role", "Run", "RunState",
+    "Schedule", "Scope", "SignInLink", "Status", "Team", "Token", "ToolHold", "Trial", "Turn", "User",
+    "Whom",
 ]  # fmt: skip

@@ -71,7 +71,8 @@ class Instance(models.Model):
     """A worker of an agent. `account` is what its budget has spent (services/accounts says how it is kept).
 
     `reported` is what its last snapshot said; `status` is what is shown, which a pause that the server
-    holds, or silence, may put above it.
+    holds, or silence, may put above it. `held_calls` is how many of its calls wait for a held tool, by the
+    tool's name; None where its SDK cannot hold any.
     """
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="instances")
@@ -81,6 +82,7 @@ class Instance(models.Model):
     reported = models.CharField(max_length=10, choices=Status, default=Status.IDLE)
     doing = models.CharField(max_length=200, blank=True)
     doing_since = models.DateTimeField(null=True)
+    held_calls = models.JSONField(null=True)
     epoch = models.BigIntegerField(default=0)
     commands_version = models.BigIntegerField(default=0)
     account = models.JSONField(default=dict)

@@ -185,6 +185,34 @@ class Trial(models.Model):
         ]
 
 
+class ToolHold(models.Model):
+    """Calls to a tool wait: those of `agents`, or with `everywhere` the whole project's (services/holds)."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="holds")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="holds")
+    tool = models.CharField(max_length=200)
+    everywhere = models.BooleanField(default=False)
+    agents = models.ManyToManyField(Agent, related_name="holds")
+    reason = models.CharField(max_length=500)
+    by = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    lifted_by = models.CharField(max_length=200, blank=True)
+    lifted_why = models.CharField(max_length=500, blank=True)
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["incident", "tool"],
+                name="one_hold_an_incident_and_tool",
+                condition=models.Q(lifted_at=None),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["project"], name="holds_that_stand", condition=models.Q(lifted_at=None))
+        ]
+
+
 class Command(models.Model):
     """What the server asks of an instance. The row is the queue; the socket only says look."""
 
@@ -195,6 +223,7 @@ class Command(models.Model):
         START = "start"
         ROLLBACK = "rollback"
         EFFECT = "effect"
+        HOLD = "hold"
 
     class State(models.TextChoices):
         ORDERED = "ordered"

@@ -14,6 +14,7 @@ from agents.models import Instance, Status
 
 AFTER = dt.timedelta(minutes=10)
 ATTEMPTS = 20
+NOTHING_ELSE, UNKNOWN = ": nothing but transient errors", "it"
 
 Ended = Literal["ok", "failed", "transient"]
 
@@ -37,3 +38,9 @@ def is_blocked(instance: Instance, now: dt.datetime) -> bool:
     if instance.blocked_since is None:
         return False
     return instance.transients >= ATTEMPTS or now - instance.blocked_since >= AFTER
+
+
+def tool_of(title: str) -> str:
+    """The tool that an incident of this title is about, if anybody knew it."""
+    tool = title.removesuffix(NOTHING_ELSE)
+    return "" if tool in (title, UNKNOWN) else tool

@@ -63,6 +63,26 @@ def order(
     return command
 
 
+def order_last(*, instances: list[Instance], kind: str, payload: dict[int, Any], now: dt.datetime) -> None:
+    """The next command of each, locked by the caller; it says all there is of its kind, so the last wins."""
+    ids = [instance.pk for instance in instances]
+    overtake_kind(ids, kind)
+    Instance.objects.filter(pk__in=ids).update(commands_version=F("commands_version") + 1)
+    versions = dict(Instance.objects.filter(pk__in=ids).values_list("pk", "commands_version"))
+    Command.objects.bulk_create(
+        Command(instance_id=pk, version=versions[pk], kind=kind, payload=payload[pk], ordered_at=now)
+        for pk in ids
+    )
+    for pk in ids:
+        announce(f"commands-{pk}", versions[pk])
+
+
+def overtake_kind(ids: list[int], kind: str) -> None:
+    """What was asked before and is not done yet no longer matters."""
+    rows = Command.objects.filter(instance__in=ids, kind=kind, state__in=OPEN)
+    rows.update(state=Command.State.OVERTAKEN)
+
+
 def waiting(instance: Instance, after: int) -> list[dict[str, Any]]:
     """What the instance has not obeyed yet, oldest first, as it travels."""
     rows = Command.objects.filter(instance=instance, version__gt=after, state__in=OPEN).order_by("version")

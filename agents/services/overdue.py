@@ -128,8 +128,8 @@ def _blocked(pk: int, now: dt.datetime) -> bool:
     pauses.refresh_agent(instance.agent_id, now)
     if incidents.concerning(instance).filter(cause=Cause.BLOCKED).exists():
         return False
-    tool = _last_action(instance) or "it"
-    title = f"{tool}: nothing but transient errors"
+    tool = _last_action(instance) or blockages.UNKNOWN
+    title = f"{tool}{blockages.NOTHING_ELSE}"
     incidents.open_or_join(
         agent=instance.agent, instances=[instance], cause=Cause.BLOCKED, title=title, now=now
     )

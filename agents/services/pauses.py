@@ -361,9 +361,10 @@ def _note(instance: Instance, state: State, held: Pause | None, now: dt.datetime
         instance.gone_since = None
     instance.doing = text(state.doing, 200)
     instance.doing_since = corrected(state.doing_since, offset_s, now) if state.doing else None
+    instance.held_calls = state.held
     rows.save(
         instance, "reported", "status", "status_since", "gone_since", "doing", "doing_since",
-        "account", "consecutive", "hourly",
+        "held_calls", "account", "consecutive", "hourly",
     )  # fmt: skip
     return moved
 
@@ -374,5 +375,6 @@ def _standing(instance: Instance, held: Pause | None) -> tuple[Any, ...]:
         instance.status,
         instance.consecutive,
         instance.hourly,
+        instance.held_calls,
         (held.pk, held.state, held.in_flight) if held else None,
     )

@@ -20,7 +20,7 @@ from django.db.models import F
 
 from agents import announce
 from agents.models import Agent, Command, Decision, Heartbeat, Instance, Kind, Pause, Run
-from agents.services import accounts, entries, epochs, pauses, refused, snapshots
+from agents.services import accounts, entries, epochs, holds, pauses, refused, snapshots
 from agents.services.lines import AgentName, Epoch, Hex32, InstanceName, Time
 from agents.services.snapshots import text
 
@@ -72,7 +72,9 @@ def register(*, project_id: int, said: Registration, now: dt.datetime) -> dict[s
     """Start a run, or say what holds it."""
     with transaction.atomic():
         agent, _ = Agent.objects.get_or_create(project_id=project_id, name=said.agent)
-        Instance.objects.get_or_create(agent=agent, name=said.instance)
+        _, is_new = Instance.objects.get_or_create(agent=agent, name=said.instance)
+        if is_new:
+            holds.await_others(project_id)
         instance = epochs.lock(project_id, said.agent, said.instance)
         known = Run.objects.filter(pk=uuid.UUID(said.run)).first()
         if known is not None and known.instance_id != instance.pk:
@@ -219,6 +221,7 @@ def _told(instance: Instance, held: Pause | None, now: dt.datetime) -> dict[str,
         "account": accounts.merged_for_wire(instance, now),
         "guidance": _guidance(instance),
         "commands_version": instance.commands_version,
+        "holds": holds.taken_up(instance),
         "beat_s": BEAT_S,
         "reconnect_max_s": reconnect_max_s(),
         "now": now.timestamp(),

@@ -17,6 +17,8 @@ Said = Literal[
     "running", "pausing", "paused", "stopped", "healing", "probation", "blocked", "idle", "restoring"
 ]
 Line = Annotated[str, msgspec.Meta(max_length=20_000)]
+Tool = Annotated[str, msgspec.Meta(max_length=200, pattern="^[^\\x00]*$")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class WhatFailed(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class State(msgspec.Struct, frozen=True):
     pause: PauseSaid | None = None
     settled: SettledSaid | None = None
     account: dict[str, Any] | None = None
+    held: Annotated[dict[Tool, Count], msgspec.Meta(max_length=100)] | None = None
 
 
 def read(raw: object) -> State:

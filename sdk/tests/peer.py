@@ -47,6 +47,7 @@ class Peer:
         self.answers: list[Callable[[Door], bool]] = []
         self.extra: dict[str, Any] = {}
         self.pause: dict[str, Any] | None = None
+        self.holds: list[dict[str, Any]] = []
         self.refuse_line: bytes | None = None
         self.epoch = 0
         self.batch_epochs: list[int] = []
@@ -99,7 +100,7 @@ class Peer:
         """A command is a row first; then every open socket is told to look."""
         version = len(self.commands) + 1
         command = {"id": f"00000000-0000-4000-8000-{version:012d}", "version": version, "kind": kind}
-        command |= {"ordered_at": 0.0, "payload": payload, "state": "ordered"}
+        command |= {"ordered_at": time.time(), "payload": payload, "state": "ordered"}
         with self.changed:
             self.commands.append(command)
             self.changed.notify_all()
@@ -219,7 +220,7 @@ class Door(BaseHTTPRequestHandler):
             epoch = None if refused else peer.epoch
             peer.changed.notify_all()
         answer = {"epoch": epoch, "pause": peer.pause, "account": _account(), "guidance": None}
-        answer |= {"commands_version": len(peer.commands), "beat_s": peer.beat_s}
+        answer |= {"commands_version": len(peer.commands), "beat_s": peer.beat_s, "holds": peer.holds}
         answer |= {"reconnect_max_s": peer.reconnect_max_s, "now": time.time()}
         peer.registering.wait(10)
         self.answer(200, answer)

@@ -182,7 +182,9 @@ def test_the_snapshot_is_the_contract(harness: Harness) -> None:
     agent = harness.agent()
     with agent.run() as run:
         state = run._ward.ledger.snapshot()
-        assert set(state) == {"status", "since", "doing", "doing_since", "pause", "settled", "account"}
+        assert set(state) == {
+            "status", "since", "doing", "doing_since", "pause", "settled", "account", "held",
+        }  # fmt: skip
         assert (state["status"], state["doing"], state["pause"]) == ("running", None, None)
         inner = run.execute(run._ward.ledger.snapshot, name="look")
         assert inner["doing"] == "look"

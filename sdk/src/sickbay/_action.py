@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from sickbay import _lazy, _once, _outcome, _report
+from sickbay import _holding, _lazy, _once, _outcome, _report
 from sickbay._errors import ActionFailed, EffectRefused
-from sickbay._flow import Flow, Rest, adrive, drive
+from sickbay._flow import Flow, Rest, adrive, backoff, drive
 from sickbay._guard import log
 from sickbay._mask import INPUT, OUTPUT, TITLE, Record
 from sickbay._outcome import Ruling, Verdict, Verify
@@ -94,7 +94,9 @@ class Action:
     # — with —
 
     def __enter__(self) -> Action:
-        self.start()
+        return self.start()._entered()
+
+    def _entered(self) -> Action:
         self._token = _current.set(self)
         return self
 
@@ -104,7 +106,7 @@ class Action:
             _settled(drive(self.closing(self.result, error)), error)
 
     async def __aenter__(self) -> Action:
-        return self.__enter__()
+        return (await adrive(self._starting(), self.ward))._entered()
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         self._leave()
@@ -136,16 +138,22 @@ class Action:
             _settled(ended, error)
 
     def start(self) -> Action:
-        """Begin, or raise what bars it."""
+        """Begin, once its tool is not held, or raise what bars it."""
+        return drive(self._starting(), self.ward)
+
+    def _starting(self) -> Flow[Action]:
         points = self.ward.points
-        if self.external or points.has_to_stop:
-            drive(points.before(self.external), self.ward)
-        if self.key is not None and not self.again:
-            _once.refuse(self)
+        while True:
+            if self.external or points.has_to_stop:
+                yield from points.before(self.external)
+            if self.key is not None and not self.again:
+                _once.refuse(self)
+            if not _holding.is_held(self) or not (yield from _holding.waiting(self)):
+                break
         try:
             return self.begun()
         except EffectRefused as refused:
-            drive(self.ending(Ended(error=refused)))
+            yield from self.ending(Ended(error=refused))
             raise
 
     def begun(self, *, intends: bool = True) -> Action:
@@ -169,17 +177,9 @@ class Action:
             refused = EffectRefused(self.name, self.key, str(ward.effects.path.parent), unwritten)
             self.failed(refused, Ruling("failed", transient=True)).told()
         self._intended = True
-        ward.ledger.note(
-            {
-                "kind": "effect",
-                "name": self.name,
-                "key": self.key,
-                "act": self.act,
-                "input": self.input,
-                "confirms": self.confirm is not None,
-                "title": f"{self.name}{_report.gist(self.input)}: begun"[:TITLE],
-            }
-        )
+        line = {"kind": "effect", "name": self.name, "key": self.key, "act": self.act, "input": self.input}
+        title = f"{self.name}{_report.gist(self.input)}: begun"[:TITLE]
+        ward.ledger.note({**line, "confirms": self.confirm is not None, "title": title})
 
     def judging(self, result: Any) -> Flow[Verdict]:
         """Ask the verifier."""
@@ -328,12 +328,15 @@ class Action:
 def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retries: int) -> Flow[Ended]:
     """Call it, as often as allowed, judge it, end it."""
     points = act.ward.points
-    if act.external or points.has_to_stop:
-        yield from points.before(act.external)
-    if act.key is not None and not act.again:
-        known = yield from _once.known(act)
-        if known is not None:
-            return known
+    while True:
+        if act.external or points.has_to_stop:
+            yield from points.before(act.external)
+        if act.key is not None and not act.again:
+            known = yield from _once.known(act)
+            if known is not None:
+                return known
+        if not act.ward.ledger.holds.tools or not (yield from _holding.aside(act)):
+            break
     try:
         act.begun()
     except EffectRefused as refused:
@@ -365,6 +368,7 @@ def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retr
             if again and ledger.barred() is None:
                 try:
                     yield Rest(backoff(act.attempts), rings)
+                    yield from _holding.waiting(act)
                 except BaseException as cut:
                     return (yield from act.ending(act.failed(cut)))
             if not again or ledger.barred() is not None:
@@ -380,13 +384,6 @@ def _worth_another(act: Action, error: BaseException) -> bool:
     if ruling.transient:
         act.ward.ledger.attempted(act.name)
     return ruling.outcome == "failed"
-
-
-def backoff(failures: int) -> float:
-    """1, 2, 4 … 60 seconds, each up to a fifth longer or shorter."""
-    import random  # only failures pay for it
-
-    return min(60.0, 2.0 ** (min(failures, 10) - 1)) * random.uniform(0.8, 1.2)
 
 
 def _settled(ended: Ended, error: BaseException | None) -> None:

@@ -38,6 +38,15 @@ class Merged(Struct):
     hourly: Whole = 0
 
 
+class HoldTold(Struct):
+    """A tool whose calls wait."""
+
+    tool: Annotated[str, Meta(max_length=200)]
+    by: Text = ""
+    reason: Text = ""
+    since: float = 0.0
+
+
 class Registered(Struct):
     """The answer to register; `epoch` None is a start refused because of `pause`."""
 
@@ -46,6 +55,7 @@ class Registered(Struct):
     pause: PauseTold | None = None
     account: Merged | None = None
     guidance: Words | None = None
+    holds: Annotated[list[HoldTold], Meta(max_length=1000)] = []
     commands_version: Whole = 0
     beat_s: float = 20.0
     reconnect_max_s: float = 2.0

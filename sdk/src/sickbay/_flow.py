@@ -31,6 +31,13 @@ class Blocking:
     call: Callable[[], Any]
 
 
+def backoff(failures: int) -> float:
+    """1, 2, 4 … 60 seconds, each up to a fifth longer or shorter."""
+    import random  # only failures pay for it
+
+    return min(60.0, 2.0 ** (min(failures, 10) - 1)) * random.uniform(0.8, 1.2)
+
+
 Ask = tuple[Callable[..., Any], tuple[Any, ...]] | Rest | Blocking
 Flow = Generator[Ask, Any, T]
 

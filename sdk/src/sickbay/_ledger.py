@@ -21,6 +21,7 @@ from sickbay import _pausing, budget
 from sickbay._clock import Bell, Clock
 from sickbay._errors import NoRun
 from sickbay._guard import harmless
+from sickbay._holding import Holds
 from sickbay._state import Pause
 from sickbay._weather import Weather
 
@@ -63,6 +64,7 @@ class Ledger:
         self.tell_ended: Callable[[int, str, str | None, str | None], None] = lambda act, name, ok, said: None
         self.tell_failed: Callable[[], None] = lambda: None
         self._home, self._limits, self._clock, self._url = home, limits, clock, url
+        self.holds = Holds(self.data, clock)
         self.waits: tuple[str, float] | None = None  # on what, and until when by the wall clock
         self._weather = Weather()
         self._barrier: Barrier | None = self._refusal if self.data.pause else None
@@ -118,14 +120,8 @@ class Ledger:
         """A transient failure of one attempt: twenty of them, or ten minutes, and the agent is blocked."""
         with self.lock:
             if self._weather.failed(self._clock.boot()):
-                self.note(
-                    {
-                        "kind": "signal",
-                        "name": "blocked",
-                        "level": "warn",
-                        "title": f"blocked: {self._weather.sentence(name, self._clock.boot())}",
-                    }
-                )
+                title = f"blocked: {self._weather.sentence(name, self._clock.boot())}"
+                self.note({"kind": "signal", "name": "blocked", "level": "warn", "title": title})
                 self.tell(True)
 
     @harmless(None)
@@ -299,15 +295,16 @@ class Ledger:
                 "doing_since": self._doing_since if doing else None,
                 "pause": pause.wire() if pause else None,
                 "settled": {key: settled.get(key) for key in SETTLED} if settled else None,
+                "held": self.holds.calls,
                 "account": budget.dump(self.data.account, self._clock.boot()),
             }
 
     def doing(self) -> str | None:
-        """The newest action in flight; else what the agent said that it waits for."""
-        act = next(reversed(self.in_flight.values()), None)
-        if act is None and self.waits is not None and self.waits[1] > self._clock.wall():
-            return self.waits[0]
-        return act.name if act is not None else None
+        """The newest action in flight, or what the agent said that it waits for; and the calls that wait."""
+        flying = next((act.name for act in reversed(self.in_flight.values())), None)
+        if flying is None and self.waits is not None and self.waits[1] > self._clock.wall():
+            flying = self.waits[0]
+        return self.holds.doing(flying)
 
     def status(self) -> str:
         """One word, the highest that holds."""

@@ -202,7 +202,11 @@ class Life:
             on_commands=self.orders.received,
             on_pause=self.orders.told,
             on_fenced=self._on_fenced,
+            on_holds=self.orders.holds,
+            on_heard=self.ledger.holds.heard,
         )
+        if not self._beat and given.url:
+            self.ledger.holds.ask = self.link.fetch  # nobody listens: whoever waits asks
         self.ledger.tell = self.link.nudge
         self.ledger.tell_doing = self.link.doing
         self.ledger.tell_ended = self.keeper.facts.ended

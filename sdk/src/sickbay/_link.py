@@ -4,7 +4,7 @@
     flush      waits until everything spooled is acknowledged
     receipt    tells the server that a command was taken, done or refused
     snapshot() → the state that travels with every batch          (called on the sender's thread)
-    on_account, on_pause, on_commands, on_fenced                  (called on the sender's or listener's)
+    on_account, on_pause, on_commands, on_holds, on_fenced        (called on the sender's or listener's)
 
 At most three daemon threads, started by the first register: sender, listener, the socket's reader. Without a
 URL only the sender, which makes the spool safe once a second. In a forked child the link is cut.
@@ -64,6 +64,8 @@ class Link:
         on_commands: Callable[[list[dict[str, Any]]], None],
         on_pause: Callable[[dict[str, Any]], None],
         on_fenced: Callable[[], None],
+        on_holds: Callable[[list[dict[str, Any]], float], None] = lambda told, at: None,
+        on_heard: Callable[[], None] = lambda: None,
     ) -> None:
         self.home, self.identity = home, identity
         self.epoch: int | None = None
@@ -71,7 +73,7 @@ class Link:
         self._snapshot = snapshot
         self._state: dict[str, Any] = {}
         self._on_account, self._on_commands = on_account, on_commands
-        self._on_pause, self._on_fenced = on_pause, on_fenced
+        self._on_pause, self._on_fenced, self._on_holds = on_pause, on_fenced, on_holds
         self._pid = os.getpid()
         self._wire: Wire | None = None
         self._listener: Listener | None = None
@@ -81,7 +83,7 @@ class Link:
             from sickbay._listener import Listener
             from sickbay._wire import Wire  # heavy, and only with a server
 
-            self._wire = wire = Wire(url, token)
+            self._wire = wire = Wire(url, token, on_heard)
             self._commands = Commands(wire, self.query, self._hand_on, self._fenced)
             if identity.beat:
                 self._listener = Listener(self, wire.url, lambda: wire.headers)
@@ -203,6 +205,8 @@ class Link:
     # Registering
 
     def _register(self) -> Registered:
+        from sickbay._answers import plain
+
         assert self._wire is not None and self._commands is not None
         self._answered = False
         state = self.home.state
@@ -225,6 +229,7 @@ class Link:
         self.complaints.reached()
         self._told_pace(answer.beat_s, answer.reconnect_max_s)
         self._commands.after = 0
+        self._call(self._on_holds, [plain(held) for held in answer.holds], answer.now)
         is_stopped = answer.pause is not None and answer.pause.stopped  # then it ends at once
         if self._listener is not None and not is_stopped:
             self._listener.start()
@@ -358,13 +363,8 @@ class Link:
     # Listening
 
     def query(self) -> dict[str, Any]:
-        who = self.identity
-        return {
-            "agent": who.agent,
-            "instance": who.instance,
-            "epoch": self._speaking_epoch,
-            "process": who.process,
-        }
+        who, epoch = self.identity, self._speaking_epoch
+        return {"agent": who.agent, "instance": who.instance, "epoch": epoch, "process": who.process}
 
     def heard(self, reconnect_max_s: float) -> None:
         """The socket is open: the server is there, so what was held back goes now."""

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from sickbay import _answered
+from sickbay import _answered, _holding
 from sickbay._effects import Effects
 from sickbay._failpoints import failpoint
 from sickbay._guard import harmless
@@ -86,6 +86,8 @@ class Orders:
             return self._roll_back(command, payload)
         if kind == "effect":
             return self._answered(command)
+        if kind == "hold":
+            return self._hold(command, payload)
         return self._answer(command, "refused", f"this version of the SDK does not know {kind!r:.40}")
 
     def _pause(self, command: Command, payload: dict[str, Any]) -> bool:
@@ -97,6 +99,22 @@ class Orders:
         # Out of reach of the server it pauses all the same: an order to stop acting needs no answer.
         if self._ledger.take(self._pause_of(payload, payload.get("pause"), payload.get("owner"))):
             self._note(command, "obeyed", f"paused by order: {payload.get('cause') or 'no reason given'}")
+        return self._answer(command, "done", "")
+
+    @harmless(None)
+    def holds(self, told: list[dict[str, Any]], at: float) -> None:
+        """The tools that are held, as register says."""
+        for change in _holding.obey(self._ledger, told, at):
+            self._ledger.note({"kind": "signal", "name": "hold", "level": "info", "title": change})
+
+    def _hold(self, command: Command, payload: dict[str, Any]) -> bool:
+        if self._receipt(command["id"], "taken", "") in ("fenced", "taken"):
+            return True
+        # Out of reach of the server it is obeyed all the same: the list is the newest that anybody has here.
+        at, told = command.get("ordered_at"), payload.get("holds")
+        if isinstance(told, list) and isinstance(at, float | int):
+            for change in _holding.obey(self._ledger, told, at):
+                self._note(command, "obeyed", change)
         return self._answer(command, "done", "")
 
     def _answered(self, command: Command) -> bool:

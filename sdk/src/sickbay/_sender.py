@@ -244,6 +244,7 @@ def standing_of(state: dict[str, Any]) -> Any:
         state.get("status"),
         state.get("pause"),
         state.get("settled"),
+        state.get("held"),
         account.get("number"),
         len(account.get("hour") or ()),
         account.get("streak"),

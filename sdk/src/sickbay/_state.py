@@ -64,7 +64,8 @@ class State:
 
     `epoch_run` is the run that `epoch` was given to; `buried` the lines that tell of a vanished run, kept
     until the next run begins; `restoring` the rollback that has begun, `rolled_back` the last one; `question`
-    the last one to a human, and the pause that it made.
+    the last one to a human, and the pause that it made; `holds` the tools whose calls wait, as the server
+    told last, and `heard` when it last answered anything.
     """
 
     epoch: int = 0
@@ -80,6 +81,8 @@ class State:
     restoring: dict[str, Any] | None = None
     rolled_back: dict[str, Any] | None = None
     question: dict[str, Any] | None = None
+    holds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    heard: float = float("-inf")
 
     def obituary(self) -> dict[str, Any] | None:
         """The line of a run that vanished; a start that is refused has no timeline to write it to."""
@@ -139,7 +142,8 @@ class StateFile:
         """What the copy must never be behind on."""
         data = self.data
         pause = data.pause and data.pause.wire()
-        return (pause, data.settled, data.guidance, data.epoch, data.account.number, data.restoring)
+        spent, doing = data.account.number, (data.restoring, data.holds)
+        return (pause, data.settled, data.guidance, data.epoch, spent, *doing)
 
     def _encoded(self) -> bytes:
         data, now = self.data, self._clock.boot()
@@ -160,6 +164,8 @@ class StateFile:
                 "restoring": data.restoring,
                 "rolled_back": data.rolled_back,
                 "question": data.question,
+                "holds": data.holds,
+                "heard": data.heard if data.holds else now,
             }
         )
         return _checksum(body) + b"\n" + body + b"\n"
@@ -220,6 +226,8 @@ class StateFile:
             restoring=body.get("restoring"),
             rolled_back=body.get("rolled_back"),
             question=body.get("question"),
+            holds=dict(body.get("holds") or {}),
+            heard=float(body.get("heard") or 0.0) if same else now,
         )
 
     def _unreadable(self) -> State:

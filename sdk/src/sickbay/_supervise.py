@@ -16,10 +16,9 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sickbay import _report
-from sickbay._action import backoff
 from sickbay._endings import is_pause
 from sickbay._errors import AgentStopped, BadArgument
-from sickbay._flow import Flow, Rest, adrive, drive
+from sickbay._flow import Flow, Rest, adrive, backoff, drive
 from sickbay._guard import log
 from sickbay._lazy import refusal_of_step
 from sickbay._life import Leaving, Life

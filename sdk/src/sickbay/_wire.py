@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -53,8 +53,8 @@ class Refused(SickbayError):
 class Wire:
     """One server, one token. Safe among threads, except `events`, which belongs to the sender."""
 
-    def __init__(self, url: str, token: str | None) -> None:
-        self.url = checked_url(url)
+    def __init__(self, url: str, token: str | None, heard: Callable[[], None] = lambda: None) -> None:
+        self.url, self._heard = checked_url(url), heard
         self.token = _checked_token(token)
         self._pool = _pool(self.url)
         self._zstd: Any = None
@@ -81,7 +81,10 @@ class Wire:
             query = {**query, "wait": int(wait)}
         path = f"agents/{quote(agent)}/commands/?{urlencode(query)}"
         status, text, _ = self.ask("GET", path, None, {}, READ + wait)
-        return None if status == 204 else self._read(_answers.Commands, status, text)
+        if status == 204:
+            self._heard()
+            return None
+        return self._read(_answers.Commands, status, text)
 
     def receipt(self, agent: str, command: str, body: dict[str, Any]) -> str:
         path = f"agents/{quote(agent)}/commands/{quote(command, safe='')}/"
@@ -172,7 +175,9 @@ class Wire:
     def _read(self, type: type[T], status: int, text: bytes, also: tuple[int, ...] = ()) -> T:
         if status == 200 or status in also:
             try:
-                return msgspec.json.decode(text, type=type)
+                answer = msgspec.json.decode(text, type=type)
+                self._heard()
+                return answer
             except (ValueError, RecursionError) as error:
                 if status == 200:
                     raise self._foreign(status) from error

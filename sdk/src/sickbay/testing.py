@@ -136,6 +136,11 @@ class Harness:
         command = {"kind": "pause", "payload": {"pause": str(uuid.uuid4()), "owner": "human", "cause": cause}}
         self._give(agent, command)
 
+    def hold(self, agent: Agent, *tools: str) -> None:
+        """Hold these tools, and no others: in the live run, calls to them wait until the next `hold`."""
+        told = [{"tool": tool, "by": "the harness"} for tool in tools]
+        self._give(agent, {"kind": "hold", "ordered_at": self.clock.wall(), "payload": {"holds": told}})
+
     def events(self, agent: Agent) -> list[dict[str, Any]]:
         """What the agent recorded, oldest first."""
         return list(spooled(self.base, agent.name, agent.instance))
