@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 from sickbay.tree import node
 from sickbay.tree.node import BadNode, Piece, pieces_of
-from sickbay.tree.read import data_of
+from sickbay.tree.read import MOST_TEXT, data_of
 from sickbay.tree.text import is_canonical, split_object
 
 Fetch = Callable[[list[bytes]], Mapping[bytes, bytes]]
 CONTAINERS = (node.LIST, node.OBJECT, node.LIST_INDEX, node.OBJECT_INDEX)
 TWICE = "an object has one key twice: its parts were not made of one memory"
 NO_STRING = "the parts of a huge string are no canonical JSON string"
-LONGEST = 512 * 1024 * 1024  # bytes of one string
 
 
 class Keys(NamedTuple):
@@ -79,11 +78,11 @@ class Wholes:
             names = tuple(name for one in level for name in one.below)
 
     def _string(self, name: bytes, length: int) -> None:
-        if length > LONGEST:
-            raise BadNode(f"a string of {length:,} bytes; at most {LONGEST:,} are read")
+        if length > MOST_TEXT:
+            raise BadNode(f"a string of {length:,} bytes; at most {MOST_TEXT:,} are read")
         if name in self._proven or not self._may_load(length):
             return
-        text = data_of(name, self._fetch)
+        text = data_of(name, self._fetch, length)
         if text[:1] != b'"' or not is_canonical(text):
             raise BadNode(NO_STRING)
         self._proven.add(name)

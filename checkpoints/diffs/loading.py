@@ -16,20 +16,30 @@ Nodes = Mapping[bytes, bytes]
 Comparing = Generator[list[bytes], Nodes, None]
 
 
+PLACES, HANDED = 100_000, 512 * 1024 * 1024  # comparisons, and bytes of nodes that they are given, at most
+
+
 class TooMuch(Exception):
     """The two differ in more than is loaded for one look."""
 
 
 class Rounds:
-    """Runs comparisons until none is left; `most` limits the bytes that are loaded."""
+    """Runs comparisons until none is left; `most` limits the bytes that are loaded.
+
+    A node that stands in many places is loaded once and compared in each, so that is limited, too.
+    """
 
     def __init__(self, fetch: Fetch, most: int) -> None:
         self._fetch, self._left = fetch, most
         self._new: deque[Comparing] = deque()
         self._nodes: dict[bytes, bytes] = {}
+        self._places, self._handed = PLACES, HANDED
         self.loaded = 0
 
     def add(self, comparing: Comparing) -> None:
+        self._places -= 1
+        if self._places < 0:
+            raise TooMuch
         self._new.append(comparing)
 
     def run(self) -> None:
@@ -45,6 +55,10 @@ class Rounds:
     def _step(
         self, comparing: Comparing, nodes: Nodes | None, waiting: list[tuple[Comparing, list[bytes]]]
     ) -> None:
+        if nodes is not None:
+            self._handed -= sum(map(len, nodes.values()))
+            if self._handed < 0:
+                raise TooMuch
         try:
             names = comparing.send(nodes) if nodes is not None else next(comparing)
         except StopIteration:

@@ -19,7 +19,7 @@ from sickbay.tree.directory import Entry as Entry
 from sickbay.tree.read import Fetch
 
 MOST_BYTES = 64 * 1024 * 1024
-MOST_CHANGES = 20_000
+MOST_CHANGES, MOST_FOUND = 20_000, 100_000  # told; and looked at, since renames are found among all
 FILES = (PLAIN_FILE, EXECUTABLE)
 Op = Literal["add", "remove", "change", "move", "mode"]
 
@@ -93,6 +93,8 @@ class _Workspaces:
         before, after = None if was_directory else old, None if is_directory else new
         if before is None and after is None:
             return
+        if len(self.found) >= MOST_FOUND:
+            raise TooMuch
         self.found.append(FileChange(_op(before, after), path, before, after))
 
 

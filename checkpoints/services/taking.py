@@ -26,12 +26,13 @@ from agents.models import Instance, Kind
 from agents.services import entries, epochs, incidents, rows, snapshots
 from agents.services.lines import Hex32, Time
 from checkpoints import queries, store
-from checkpoints.measuring import ROOTS, Shape
+from checkpoints.measuring import ROOTS, Shape, TooMuch
 from checkpoints.models import Checkpoint, Dependencies, Lease, Standing, Why
 from checkpoints.services import admitting, dating, watches
 from checkpoints.services import standing as standings
 from sickbay.tree.manifest import Manifest
 from sickbay.tree.node import BadNode, name_of
+from sickbay.tree.read import MOST_TEXT
 from sickbay.tree.record import Record
 
 LEASE = dt.timedelta(hours=1)
@@ -186,6 +187,8 @@ def _are_roots(memory: bytes | None, workspace: bytes | None, known: dict[bytes,
         raise admitting.Missing(absent)
     if memory is not None and known[memory].kind not in ROOTS:
         raise BadNode("the manifest's memory is no memory")
+    if memory is not None and known[memory].length > MOST_TEXT:
+        raise TooMuch(f"a memory of {known[memory].length:,} bytes; at most {MOST_TEXT:,} can be put back")
     if workspace is not None and known[workspace].kind != b"D ":
         raise BadNode("the manifest's workspace is no directory")
 

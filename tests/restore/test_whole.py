@@ -14,9 +14,10 @@ from django.utils import timezone
 
 import sickbay.tree
 from agents.models import Project
-from checkpoints import store
+from checkpoints import measuring, store
 from checkpoints.models import Checkpoint, Node, Standing
 from checkpoints.services import admitting, verifying
+from sdk.tests.tree.test_bombs import Bomb
 from sickbay.tree import record
 from sickbay.tree.grow import grow
 from sickbay.tree.node import name_of
@@ -95,3 +96,18 @@ def test_what_the_base_proves_is_not_loaded_again(taker: Taker, monkeypatch: pyt
     assert not sum(loaded)
     memory["orders"]["one more"] = "y" * 90
     assert taker.take({**memory, "n": 4}).status_code == 200 and sum(loaded)
+
+
+def test_a_memory_that_no_agent_could_put_back_is_refused(taker: Taker) -> None:
+    """A few lists that stand in each other for gigabytes: told how much they say to be; nothing is kept."""
+    bomb = Bomb()
+    root = bomb.lists(9, 10)
+    found = [(name, plain, measuring.read(plain)) for name, plain in bomb.nodes.items()]
+    records = [
+        record.Record(name, 0, b"", len(plain), one.items, one.length, plain) for name, plain, one in found
+    ]
+    taker.tree = copy.copy(grow(b"[]"))
+    taker.tree.root = root
+    answer = taker.send(taker.header(), records)
+    assert answer.status_code in (413, 422) and "can be put back" in answer.content.decode()
+    assert not Node.objects.exists() and not Checkpoint.objects.exists()

@@ -267,7 +267,7 @@ def _leaves_out(place: Place, target: Target, order: _Order) -> LeavesOut:
     for entry in target.top:
         is_rules = entry.filename == RULES_FILE and entry.kind in (PLAIN_FILE, EXECUTABLE)
         if is_rules and entry.size <= RULES_LIMIT:
-            return rules(data_of(entry.name, order.fetch))
+            return rules(data_of(entry.name, order.fetch, entry.size))
     return rules(b"")
 
 

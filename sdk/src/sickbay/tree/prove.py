@@ -5,7 +5,7 @@ from __future__ import annotations
 from sickbay.tree.grow import grow
 from sickbay.tree.node import BadNode
 from sickbay.tree.read import Fetch, text_of
-from sickbay.tree.text import is_canonical
+from sickbay.tree.text import BadText, is_canonical, load
 
 
 def proven_text(root: bytes, fetch: Fetch) -> bytes:
@@ -16,9 +16,15 @@ def proven_text(root: bytes, fetch: Fetch) -> bytes:
     """
     text = text_of(root, fetch)
     if not is_canonical(text):
-        raise BadNode(
-            "the memory's text is not canonical JSON: a key is there twice, or it is spelled otherwise"
-        )
+        raise BadNode(f"the memory's text is not canonical JSON: {_why(text)}")
     if grow(text).root != root:
         raise BadNode("the memory's nodes are not those that its text makes")
     return text
+
+
+def _why(text: bytes) -> str:
+    try:
+        load(text)
+    except BadText as wrong:
+        return str(wrong)
+    return "it is spelled otherwise"
