@@ -67,8 +67,12 @@ class Wholes:
     def _distinct(self, keys: Keys, seen: set[int]) -> None:
         if not self._may_load(keys.length):
             return
-        names = keys.below
+        names, visited = keys.below, set[bytes]()
         while names:
+            met = len(visited)
+            visited.update(names)
+            if len(visited) != met + len(names):  # each has at least one key
+                raise BadNode(TWICE)
             absent = [name for name in names if name not in self._known]
             for name, plain in (self._fetch(absent) if absent else {}).items():
                 self.know(name, plain)

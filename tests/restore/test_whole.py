@@ -14,13 +14,13 @@ from django.utils import timezone
 
 import sickbay.tree
 from agents.models import Project
-from checkpoints import measuring, store
+from checkpoints import measuring, store, whole
 from checkpoints.models import Checkpoint, Node, Standing
 from checkpoints.services import admitting, verifying
 from sdk.tests.tree.test_bombs import Bomb
 from sickbay.tree import record
 from sickbay.tree.grow import grow
-from sickbay.tree.node import name_of
+from sickbay.tree.node import LEAF, NODE, BadNode, Piece, container, name_of
 from tests.restore.taker import Taker
 
 pytestmark = pytest.mark.django_db
@@ -111,3 +111,16 @@ def test_a_memory_that_no_agent_could_put_back_is_refused(taker: Taker) -> None:
     answer = taker.send(taker.header(), records)
     assert answer.status_code in (413, 422) and "can be put back" in answer.content.decode()
     assert not Node.objects.exists() and not Checkpoint.objects.exists()
+
+
+def test_groups_of_an_object_that_stand_in_each_other_are_not_walked() -> None:
+    """A group that is there twice has its keys twice: known before it is read, whatever it multiplies to."""
+    bomb = Bomb()
+    name, items, length, tag = bomb.put(b'T{"a":1'), 1, 5, LEAF
+    for _ in range(16):
+        pair = container(b"N{", [Piece(tag, items, length, name)] * 2)
+        name, items, length, tag = bomb.put(pair), items * 2, 2 * length + 1, NODE
+    root = container(b"C{", [Piece(tag, items, length, name)])
+    with pytest.raises(BadNode, match="key twice"):
+        whole.Wholes(bomb.fetch).judge(whole.parts_of(root), whole.parts_of(None))
+    assert bomb.asked == 1
