@@ -10,6 +10,7 @@ from django import forms
 
 from checkpoints.proving import Scope
 from checkpoints.services import aiming
+from dashboard.contexts import holding
 from dashboard.contexts.decision import PAUSE_REASONS, REASONS, UNDO_REASONS
 
 SCOPES = [("", "All"), ("memory", "Memory"), ("workspace", "Workspace"), ("paths", "These files")]
@@ -124,6 +125,17 @@ class BackForm(DecideForm):
 
 class TryForm(DecideForm):
     first = forms.CharField(max_length=63)
+
+
+class HoldForm(forms.Form):
+    """It stands beside the decision, so its reason has a name of its own."""
+
+    hold_reason = forms.ChoiceField(choices=holding.REASONS, error_messages=NO_REASON)
+    everywhere = forms.BooleanField(required=False)
+
+
+class LiftForm(forms.Form):
+    hold_reason = forms.ChoiceField(choices=holding.LIFT_REASONS, error_messages=NO_REASON)
 
 
 class ConfirmForm(DecideForm):

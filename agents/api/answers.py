@@ -11,9 +11,9 @@ from django.conf import settings
 from ninja import Status
 
 from agents.api import problems
-from agents.models import Agent, Command, Entry, Incident, Instance, Pause, Proposal
+from agents.models import Agent, Command, Entry, Incident, Instance, Pause, Proposal, ToolHold
 from agents.queries import budgets, timeline
-from agents.services import alerts, decisions, incidents
+from agents.services import alerts, decisions, holds, incidents
 
 Row = TypeVar("Row")
 State = Literal["open", "acknowledged", "decided", "applied", "closed"]
@@ -138,6 +138,28 @@ def incident_detail(found: Incident) -> dict[str, Any]:
         "asked_for": asked_for(found),
         "alerts": alerts.told(found).sentence,
     }
+
+
+def hold(found: ToolHold) -> dict[str, Any]:
+    return {
+        "id": found.pk,
+        "tool": found.tool,
+        "incident": found.incident_id,
+        "everywhere": found.everywhere,
+        "agents": sorted(agent.name for agent in found.agents.all()),
+        "reason": found.reason,
+        "by": found.by,
+        "since": found.at,
+        "lifted_by": found.lifted_by or None,
+        "lifted_at": found.lifted_at,
+    }
+
+
+def held(outcome: holds.Outcome) -> dict[str, Any]:
+    """The hold; 409 says who was first, or that there is nothing to hold."""
+    if not outcome.done or outcome.hold is None:
+        raise problems.Problem(409, "lost", outcome.sentence, "Read /api/v1/holds/: it says what is held.")
+    return hold(outcome.hold)
 
 
 def acknowledged(done: incidents.Acknowledged) -> dict[str, Any]:

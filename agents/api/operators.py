@@ -17,9 +17,9 @@ from agents import access
 from agents.access import Actor
 from agents.api import answers, problems, schema
 from agents.api.documented import Documented
-from agents.models import Agent, Kind, Status
+from agents.models import Agent, Kind, Status, ToolHold
 from agents.queries import listing, timeline
-from agents.services import approvals, decisions, incidents, lines, pauses, tokens, trials
+from agents.services import approvals, decisions, holds, incidents, lines, pauses, tokens, trials
 
 LONGEST = 64 * 1024
 Limit = Annotated[int, Field(ge=1, le=500)]
@@ -205,6 +205,37 @@ def try_one_first(request: HttpRequest, id: int, said: schema.TryIn) -> Any:
         now=timezone.now(),
     )
     return answers.decided(outcome)
+
+
+@api.post("incidents/{int:id}/hold/", response={200: schema.HoldOut, **CHANGED}, tags=["incidents"])
+def hold_tool(request: HttpRequest, id: int, said: schema.HoldIn) -> Any:
+    """Calls to the tool of this incident wait, other work goes on; nobody is paused or resumed by it."""
+    allowed(request, "pause", listing.incident(actor_of(request).project_id, id))
+    outcome = holds.hold(
+        actor=actor_of(request),
+        incident_id=id,
+        everywhere=said.everywhere,
+        reason=said.reason,
+        now=timezone.now(),
+    )
+    return answers.held(outcome)
+
+
+@api.get("holds/", response={200: schema.HoldsOut, **REFUSED}, tags=["incidents"])
+def list_holds(request: HttpRequest) -> Any:
+    """The tools that are held now, and the agents in which their calls wait."""
+    found = holds.standing(actor_of(request).project_id)
+    return {"holds": [answers.hold(each) for each in found]}
+
+
+@api.post("holds/{int:id}/lift/", response={200: schema.HoldOut, **CHANGED}, tags=["incidents"])
+def lift_hold(request: HttpRequest, id: int, said: schema.LiftIn) -> Any:
+    """Calls that wait go on at once; 409 says who lifted it before."""
+    found = ToolHold.objects.filter(project_id=actor_of(request).project_id, pk=id).first()
+    if found is None:
+        raise problems.not_found("hold")
+    allowed(request, "pause", found)
+    return answers.held(holds.lift(actor=actor_of(request), id=id, reason=said.reason, now=timezone.now()))
 
 
 @api.post("incidents/{int:id}/withdraw/", response={200: schema.DecidedOut, **CHANGED}, tags=["incidents"])

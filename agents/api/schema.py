@@ -200,6 +200,32 @@ class TryIn(Input):
     guidance: Guidance | None = None
 
 
+class HoldIn(Input):
+    reason: Reason
+    everywhere: bool = Field(False, description="In every agent of the project, those to come included.")
+
+
+class LiftIn(Input):
+    reason: Reason
+
+
+class HoldOut(Schema):
+    id: int
+    tool: str
+    incident: int
+    everywhere: bool
+    agents: list[str] = Field(description="In which its calls wait; empty where that is everywhere.")
+    reason: str
+    by: str
+    since: dt.datetime
+    lifted_by: str | None
+    lifted_at: dt.datetime | None
+
+
+class HoldsOut(Schema):
+    holds: list[HoldOut]
+
+
 class WithdrawIn(Input):
     version: Version
     reason: Annotated[str, StringConstraints(max_length=500)] = ""

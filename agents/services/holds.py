@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
 from agents import announce
 from agents.access import Actor
@@ -162,8 +163,8 @@ def _tell(covered: list[Agent], project_id: int, now: dt.datetime) -> list[dict[
     """
     rows = Instance.objects.filter(agent__in=covered).order_by("pk")
     list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
-    heard = Q(live=True) | Q(heartbeat__last_seen__gt=now - pauses.HEARD_WITHIN)
-    listening = list(rows.filter(heard))
+    waits_since = Greatest(now - pauses.HEARD_WITHIN, F("gone_since") + pauses.WAITS_AFTER)
+    listening = list(rows.filter(Q(live=True) | Q(heartbeat__last_seen__gt=waits_since)))
     found, agents = standing(project_id), {agent.pk: agent for agent in covered}
     said = {pk: _said(over(agent, found)) for pk, agent in agents.items()}
     payload = {instance.pk: {"holds": said[instance.agent_id]} for instance in listening}

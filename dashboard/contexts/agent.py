@@ -15,7 +15,7 @@ from agents.models import Agent, Incident, Run, RunState, Status
 from agents.queries import density, incidents
 from agents.queries.incidents import UNDECIDED
 from dashboard import phrasing
-from dashboard.contexts import fleet
+from dashboard.contexts import fleet, holding
 from dashboard.contexts.asked import moment, written
 
 NEEDS = "Needs the role responder"
@@ -72,6 +72,7 @@ def head(agent: Agent, actor: Actor, now: datetime) -> dict[str, Any]:
         "starts": starts,
         "step": step(agent, actor, incident, starts),
         "runbook": runbook(agent),
+        "holds": holding.over(agent),
         "topic": f"agent-{agent.pk}",
         "standing": f"standing-{agent.pk}",
     }

@@ -23,7 +23,7 @@ from agents.queries.budgets import Spent
 from agents.services import alerts
 from checkpoints import blast
 from dashboard import phrasing
-from dashboard.contexts import decision, having, reported, worklist
+from dashboard.contexts import decision, having, holding, reported, worklist
 from dashboard.contexts import effects as asking
 from dashboard.contexts.entries import read, seconds
 from dashboard.contexts.reported import Reported
@@ -159,6 +159,7 @@ def whole(incident: Incident, actor: Actor, now: datetime) -> dict[str, Any]:
         "topics": " ".join(topics(incident, instances)),
         "trigger": ", ".join(f"live:{topic} from:body" for topic in topics(incident, instances)),
         **having.shown(incident, actor, now),
+        **holding.shown(incident, instances, actor, now),
         **decision.panel(incident, instances, actor, now),
         "stays": reached.stays,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -14,7 +15,7 @@ from agents.queries import incidents as found
 from dashboard import anew, fragments
 from dashboard.contexts import incident as context
 from dashboard.contexts import incident_list
-from dashboard.decide_form import DecideForm, DeclineForm
+from dashboard.decide_form import DecideForm
 from dashboard.request import ProjectRequest, member
 
 TYPED = ("reason", "stop_reason", "note", "guidance")
@@ -75,7 +76,7 @@ def find(request: ProjectRequest, pk: int) -> Incident:
     return incident
 
 
-def _beside(form: DecideForm | DeclineForm, field: str) -> str:
+def _beside(form: forms.Form, field: str) -> str:
     """The field of the page that the error stands at: the card's stop has a reason of its own."""
     return "stop_reason" if field == "reason" and form.data.get("from") == "card" else field
 
@@ -84,7 +85,7 @@ def page(
     request: ProjectRequest,
     incident: Incident,
     *,
-    form: DecideForm | DeclineForm | None = None,
+    form: forms.Form | None = None,
     refused: str = "",
 ) -> HttpResponse:
     """The whole page; after a refusal with what was typed, why it was refused and what has changed."""

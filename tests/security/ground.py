@@ -31,6 +31,7 @@ from agents.models import (
     Schedule,
     Team,
     Token,
+    ToolHold,
     User,
 )
 from checkpoints.models import Checkpoint, Rollback, Watch
@@ -121,6 +122,7 @@ class Ground:
             Token.objects.filter(project=project, revoked_at=None).count(),
             [kind.objects.filter(project=project).count() for kind in (Team, Schedule, EscalationPolicy)],
             list(Proposal.objects.filter(incident__project=project).values_list("state", flat=True)),
+            ToolHold.objects.filter(project=project, lifted_at=None).count(),
             Override.objects.filter(schedule__project=project).count(),
             list(Membership.objects.filter(project=project).values_list("role", flat=True).order_by("pk")),
         )
@@ -151,6 +153,10 @@ def made(project: Project, alice: User) -> Ground:
     token = Token.objects.filter(project=project).order_by("pk")[0]
     proposal = _asked_for(pause.incident_id, alice)
     team, schedule, override, policy = _on_call(project, alice)
+    held = ToolHold.objects.create(
+        project=project, incident_id=pause.incident_id, tool="issue_refund", everywhere=True, reason=MARK,
+        by=MARK, at=timezone.now(),
+    )  # fmt: skip
     return Ground(
         project,
         {
@@ -162,7 +168,7 @@ def made(project: Project, alice: User) -> Ground:
             "watches": str(watch.pk), "entries": Entry.objects.filter(project_id=project.pk)[0].id,
             "teams": str(team.pk), "rotas": str(schedule.pk), "ins": str(override.pk),
             "policies": str(policy.pk),
-            "sessions": "1", "ways": str(way.pk),
+            "holds": str(held.pk), "sessions": "1", "ways": str(way.pk),
             "people": str(Membership.objects.get(project=project, user=alice).pk),
         },
         {"process": keeper.taker.wire.process, "run": keeper.taker.wire.run},
