@@ -26,6 +26,7 @@ def test_it_is_held_and_lifted(browse: Open, alice: User, project: Project, widt
     fits(page)
     page.locator("#hold-open").click()
     page.locator("#hold-form").get_by_text("Known bug").click()
+    page.evaluate("scrollTo(0, 0)")  # the phone's bar covers what it covers
     fits(page)
     picture(page, f"hold-asked-{width}-{theme}-full")
     page.locator("#hold-act").click()
@@ -42,6 +43,7 @@ def test_it_is_held_and_lifted(browse: Open, alice: User, project: Project, widt
     announce.changed_agents([each.agent_id for each in (one, two, three)], project.pk)
     expect(page.locator("#hold-calls")).to_contain_text("3 calls wait now")
     expect(page.locator("#lift-form input[value='fixed outside']")).to_be_checked()
+    page.evaluate("scrollTo(0, 0)")
     fits(page)
     picture(page, f"hold-held-{width}-{theme}-full")
     page.goto("/p/main/agents/one/")
