@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.account.internal.flows.login import record_authentication
+from django.contrib.auth import user_logged_in
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection, transaction
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.http import HttpRequest
+from django.test import Client
 
 from agents.models import Membership, Project, Role, User
 from tests.faults import schedule as faults
@@ -36,6 +40,28 @@ def bob(project: Project) -> User:
 def charlie(db: None) -> User:
     elsewhere = Project.objects.create(name="elsewhere")
     return member(elsewhere, "charlie@example.com", "Charlie", Role.ADMIN)
+
+
+@pytest.fixture(autouse=True)
+def signed_in_just_now() -> Iterator[None]:
+    """`force_login` is a sign-in of this moment, as the door would note it; the real door notes its own."""
+
+    def note(request: HttpRequest, user: User, **more: Any) -> None:
+        if not request.path:
+            record_authentication(request, user, method="password")
+
+    user_logged_in.connect(note)
+    yield
+    user_logged_in.disconnect(note)
+
+
+def long_ago(client: Client) -> Client:
+    """The same session, an hour after signing in."""
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] -= 3600
+    session.save()
+    return client
 
 
 def member(project: Project, email: str, name: str, role: Role) -> User:

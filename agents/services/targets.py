@@ -221,10 +221,13 @@ def encrypt(secret: str) -> bytes:
 
 def decrypt(target: AlertTarget) -> str | None:
     """The target's secret; None when it has none, or when it was kept under another SECRET_KEY."""
-    if target.secret is None:
-        return None
+    return None if target.secret is None else opened(bytes(target.secret))
+
+
+def opened(sealed: bytes) -> str | None:
+    """What was encrypted; None when that was under another SECRET_KEY."""
     try:
-        return _box().decrypt(bytes(target.secret)).decode()
+        return _box().decrypt(sealed).decode()
     except InvalidToken:
         return None
 

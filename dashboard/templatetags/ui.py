@@ -1,6 +1,6 @@
 """What templates say in one word: an icon, a file with its version, a time, a mark, a page of the project.
 
-Everything here is a function of its arguments; only `top_bar` and `theme` look at the request.
+Everything here is a function of its arguments; only `top_bar`, `theme` and `lacking` look at the request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard import drawing, marks, phrasing, shell
+from dashboard import anew, drawing, marks, phrasing, shell
 
 register = template.Library()
 NO_TIME = mark_safe("&ndash;")
@@ -189,3 +189,9 @@ def theme(context: template.Context) -> str:
 @register.simple_tag(takes_context=True)
 def top_bar(context: template.Context) -> shell.TopBar:
     return shell.top_bar(context.get("request"), context.get("project"))
+
+
+@register.simple_tag(takes_context=True)
+def lacking(context: dict[str, Any]) -> str:
+    """Why this person's changes of tokens, people and channels will be refused; empty when they are not."""
+    return anew.lacking(context["request"])

@@ -34,9 +34,8 @@ def confirm(request: ProjectRequest, pk: int, id: uuid.UUID) -> HttpResponse:
             now=request.now,
         )
     except aiming.Refused as refused:
-        if refused.error == "prove_anew" and anew.possible(request):
-            return anew.ask(request, reverse("incident", args=[request.project.name, pk]))
-        return page(request, incident, form=form, refused=anew.why(refused))
+        at_door = anew.asked(request, refused, reverse("incident", args=[request.project.name, pk]))
+        return at_door or page(request, incident, form=form, refused=anew.why(refused))
     if outcome.name == "not_found":
         raise Http404
     if outcome.name != "decided":

@@ -6,6 +6,7 @@ about a dead link than that it is dead.
 
 from __future__ import annotations
 
+from allauth.account.internal.flows.login import record_authentication
 from django import forms
 from django.contrib.auth import login
 from django.contrib.auth.password_validation import validate_password
@@ -64,6 +65,7 @@ def first_admin(request: HttpRequest, secret: str) -> HttpResponse:
         if sign_in_links.take_up(link=link, email=chosen["email"], password=chosen["password"], now=now):
             user = User.objects.get(pk=link.user_id)
             login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            record_authentication(request, user, method="password")
             return redirect("/")
         return render(request, "account/first_admin.html", {"form": None}, status=404)
     return render(request, "account/first_admin.html", {"form": form}, status=422 if form.is_bound else 200)

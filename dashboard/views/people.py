@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from agents.models import Role
 from agents.services import invitations
 from agents.services import people as services
+from dashboard import anew
 from dashboard.contexts import people as context
 from dashboard.contexts.asked import words
 from dashboard.request import ProjectRequest, member
@@ -28,6 +29,7 @@ def people(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @never_cache
 @member("people")
+@anew.proven("people")
 def invite(request: ProjectRequest) -> HttpResponse:
     """A role for this address; who does not sign in yet gets a link that works once, for a day."""
     email = words(request.POST.get("email", ""), 254).strip().lower()
@@ -53,6 +55,7 @@ def invite(request: ProjectRequest) -> HttpResponse:
 
 @require_POST
 @member("people")
+@anew.proven("people")
 def set_role(request: ProjectRequest, pk: int) -> HttpResponse:
     try:
         role = Role(request.POST.get("role", ""))
@@ -67,6 +70,7 @@ def set_role(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @member("people")
+@anew.proven("people")
 def remove(request: ProjectRequest, pk: int) -> HttpResponse:
     try:
         if not services.remove(actor=request.actor, pk=pk, now=request.now):

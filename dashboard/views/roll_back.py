@@ -34,9 +34,9 @@ def roll_back_agent(request: ProjectRequest, name: str) -> HttpResponse:
         )
         messages.success(request, ordered.sentence)
     except aiming.Refused as refused:
-        if refused.error == "prove_anew" and anew.possible(request):
-            return anew.ask(request, reverse("agent", args=[request.project.name, name]))
-        messages.error(request, f"{refused.message} {refused.what_to_do}")
+        if at_door := anew.asked(request, refused, reverse("agent", args=[request.project.name, name])):
+            return at_door
+        messages.error(request, anew.why(refused))
     return redirect("agent", request.project.name, name)
 
 
@@ -59,9 +59,8 @@ def roll_back_incident(request: ProjectRequest, pk: int) -> HttpResponse:
             now=request.now,
         )
     except aiming.Refused as refused:
-        if refused.error == "prove_anew" and anew.possible(request):
-            return anew.ask(request, reverse("incident", args=[request.project.name, pk]))
-        return page(request, incident, form=form, refused=anew.why(refused))
+        at_door = anew.asked(request, refused, reverse("incident", args=[request.project.name, pk]))
+        return at_door or page(request, incident, form=form, refused=anew.why(refused))
     if outcome.name == "not_found":
         raise Http404
     if outcome.name not in ("decided", "asked"):

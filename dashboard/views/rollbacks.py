@@ -39,9 +39,8 @@ def roll_back(request: ProjectRequest, pk: UUID) -> HttpResponse:
     try:
         row = _ordered(request, target, wish, form)
     except aiming.Refused as refused:
-        if refused.error == "prove_anew" and anew.possible(request):
-            return anew.ask(request, request.get_full_path())
-        return _page(request, target, wish, form, refused)
+        at_door = anew.asked(request, refused, request.get_full_path())
+        return at_door or _page(request, target, wish, form, refused)
     if row is None:
         return redirect("incident", request.project.name, form.cleaned_data["incident"])
     return redirect("rollback", request.project.name, row.pk)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents.models import AlertTarget
 from agents.services import channels, targets
-from dashboard import fragments
+from dashboard import anew, fragments
 from dashboard.contexts import alerts as context
 from dashboard.contexts.asked import words
 from dashboard.request import ProjectRequest, member
@@ -35,6 +35,7 @@ def now(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @never_cache
 @member("targets")
+@anew.proven("alerts")
 def add(request: ProjectRequest, kind: str) -> HttpResponse:
     """A webhook's new secret is in the answer, and nowhere else."""
     if kind in channels.CHANNELS:
@@ -57,6 +58,7 @@ def add(request: ProjectRequest, kind: str) -> HttpResponse:
 @require_POST
 @never_cache
 @member("targets")
+@anew.proven("alerts")
 def change(request: ProjectRequest, pk: int) -> HttpResponse:
     """Another label or address; a webhook's new address gets a new secret, shown in the answer."""
     label, address = _typed(request)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from agents.models import Scope, Token
 from agents.services import tokens as services
 from agents.services.tokens import Made
+from dashboard import anew
 from dashboard.contexts import tokens as context
 from dashboard.contexts.asked import words
 from dashboard.request import ProjectRequest, member
@@ -32,6 +33,7 @@ def tokens(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @never_cache
 @member("tokens")
+@anew.proven("tokens")
 def make(request: ProjectRequest) -> HttpResponse:
     label = words(request.POST.get("label", ""), 100).strip()
     if not label:

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from agents.models import Scope
-from dashboard import fragments
+from dashboard import anew, fragments
 from dashboard.contexts import welcome as context
 from dashboard.contexts.asked import moment
 from dashboard.request import ProjectRequest, member
@@ -28,6 +28,7 @@ def welcome(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @never_cache
 @member("tokens")
+@anew.proven("welcome")
 def token(request: ProjectRequest) -> HttpResponse:
     """A token for the first agent, in the answer and nowhere else; opened again, its address leads back."""
     if request.method == "GET":
