@@ -1,9 +1,9 @@
 """Showing anew that it is you.
 
 A rollback, where the agent's policy asks for it: to the door, and back to the form, with what was typed.
-Tokens, people and channels, always, unless somebody signed in a moment ago: to the door, and what was typed is
-done from there; meanwhile it waits in the session, sealed, for it may hold a channel's secret. It is done only
-by whoever goes through that very door, within ten minutes, and asks for permission like any other form.
+Tokens, people and channels, unless somebody signed in a moment ago: to the door, and what was typed is done
+from there; meanwhile it waits in the session, sealed, for it may hold a channel's secret. Only that very door
+does it, within ten minutes, and it asks for permission like any other form.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, ParamSpec
 from urllib.parse import urlencode
 
 from allauth.account import app_settings
@@ -41,8 +41,8 @@ NO_WAY = (
 )
 LATE = "Nothing was changed: what you sent waited for longer than ten minutes. Send it once more."
 SIGN_IN_AGAIN = (
-    "You have neither password nor passkey here to show that it is you. Sign out and in again just before you "
-    "change anything here, or add a passkey on your own page."
+    "You have neither password nor passkey here to show that it is you. Sign out and in again just before "
+    "you change anything here, or add a passkey on your own page."
 )
 
 
@@ -88,12 +88,10 @@ def back(request: ProjectRequest) -> dict[str, Any]:
     }
 
 
-def proven(
-    page: str,
-) -> Callable[[ProjectView[P]], Callable[Concatenate[ProjectRequest, P], HttpResponseBase]]:
+def proven(page: str) -> Callable[[ProjectView[P]], Callable[..., HttpResponseBase]]:
     """The view of a form of `page`, for who signed in, or showed who they are, a moment ago."""
 
-    def decorate(view: ProjectView[P]) -> Callable[Concatenate[ProjectRequest, P], HttpResponseBase]:
+    def decorate(view: ProjectView[P]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def guarded(request: ProjectRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if request.method == "GET" or recently(request):
@@ -113,7 +111,7 @@ def recently(request: HttpRequest) -> bool:
     """Signing in counts, by whatever way; so does the door."""
     records = login.get_authentication_records(request, request.user)
     newest = max((float(record["at"]) for record in records), default=0.0)
-    return time.time() - newest < app_settings.REAUTHENTICATION_TIMEOUT
+    return time.time() - newest < float(app_settings.REAUTHENTICATION_TIMEOUT)
 
 
 def lacking(request: HttpRequest) -> str:
@@ -139,8 +137,8 @@ def go_on(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
     if sent is None or time.time() - state["at"] > WAITS_S:
         messages.warning(request, LATE)
         return redirect(wanted)
-    request.POST = QueryDict(sent)  # type: ignore[assignment]
-    request.GET = QueryDict("")  # type: ignore[assignment]
+    request.POST = QueryDict(sent)
+    request.GET = QueryDict("")
     request.path = request.path_info = state["path"]
     view = resolve(state["path"])
     answer: HttpResponseBase = view.func(request, *view.args, **view.kwargs)

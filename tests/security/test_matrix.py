@@ -21,6 +21,7 @@ from tests.security.rows import ALLAUTH, ASKED, ELSEWHERE, OPEN, ROWS, TOPICS
 pytestmark = pytest.mark.django_db
 REFUSALS = (401, 403, 404, 405)
 BEARER = ("api/", "metrics")
+CSRF = b"Sent from an old page"
 
 
 @pytest.fixture
@@ -66,6 +67,21 @@ def test_nobody_gets_further_than_their_row(here: Ground, everybody: list[Asking
         if here.state() != before:
             wrong.append(f"{route}: somebody who may not has changed something")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_form_of_another_site_does_anything(here: Ground) -> None:
+    """Each address of the screen that takes a POST refuses one without the page's own token."""
+    asking = ground.everybody(here.project, Project.objects.create(name="elsewhere"))
+    wrong, before = [], here.state()
+    admin = next(one for one in asking if one.name == "admin")
+    admin.client.handler.enforce_csrf_checks = True
+    routes = [route for route, row in ROWS.items() if "POST" in row and not route.startswith(BEARER)]
+    for route in routes:
+        status, content, _ = answer(here, route, "POST", admin)
+        if status != 403 or CSRF not in content:
+            wrong.append(f"{route}: {status}")
+    assert len(routes) > 50 and not wrong, "\n".join(wrong)
+    assert here.state() == before
 
 
 def asked(here: Ground, route: str, method: str, verb: str | None, asking: Asking) -> str:
