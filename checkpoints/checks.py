@@ -1,16 +1,19 @@
 """A check that a person wrote: a place, an operator, a value. Pure rules, and its words.
 
 What is masked on the screen is judged as it is masked, so that nobody learns a secret by guessing at it.
+`as_in` alone compares what is stored, with a checkpoint's: it says no more than comparing the two does.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from sickbay.tree.text import BadText, dump, load
 
+AS_IN = "as_in"
 LONGEST_PATH, LONGEST_VALUE = 1_000, 1_000
 WORDS = {
     "equals": "equals",
@@ -20,6 +23,7 @@ WORDS = {
     "greater": "is greater than",
     "less": "is less than",
     "longer": "is longer than",
+    AS_IN: "is as in checkpoint",
 }
 NUMBERS = frozenset({"greater", "less", "longer"})
 MEMORY, FILE = "memory", "file"
@@ -34,7 +38,10 @@ ABSENT = Absent()
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`path`: `rates.scale` or `["rates","scale"]` in the memory, or a file's path in the workspace."""
+    """`path`: `rates.scale` or `["rates","scale"]` in the memory, or a file's path in the workspace.
+
+    `value` is a checkpoint's id where it is to be as in that one.
+    """
 
     path: str
     op: str
@@ -45,7 +52,8 @@ class Check:
     def words(self) -> str:
         """`rates.scale equals 100`, `file notes.md contains order`."""
         place = f"file {self.path}" if self.where == FILE else self.path or "memory"
-        return f"{place} {WORDS[self.op]}" + ("" if self.op == "exists" else f" {self.value}")
+        value = self.value[:8] if self.op == AS_IN else self.value
+        return f"{place} {WORDS[self.op]}" + ("" if self.op == "exists" else f" {value}")
 
 
 def wrong_with(check: Check) -> str:
@@ -60,7 +68,17 @@ def wrong_with(check: Check) -> str:
         return f"A path and a value have at most {LONGEST_VALUE:,} characters each."
     if check.op in NUMBERS and number(check.value) is None:
         return f"“{WORDS[check.op]}” needs a number."
+    if check.op == AS_IN and checkpoint_in(check.value) is None:
+        return "Say which checkpoint: its whole id."
     return ""
+
+
+def checkpoint_in(text: str) -> uuid.UUID | None:
+    """The id that this says."""
+    try:
+        return uuid.UUID(text.strip())
+    except ValueError:
+        return None
 
 
 def number(text: str) -> float | int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from checkpoints import bisecting, checks, contents, lineage, queries, secrets
 from checkpoints.bisecting import Bisected
-from checkpoints.checks import ABSENT, FILE, Check
+from checkpoints.checks import ABSENT, AS_IN, FILE, Check
 from checkpoints.diffs import places
 from checkpoints.lineage import Step
 from checkpoints.models import Checkpoint
@@ -66,6 +66,8 @@ class Line:
 def passes(check: Check, checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint passes; Unjudged when it cannot be told."""
     try:
+        if check.op == AS_IN:
+            return _as_in(check, checkpoint)
         return _file(check, checkpoint) if check.where == FILE else _memory(check, checkpoint)
     except (BadNode, BadText) as error:
         raise Unjudged(f"it is damaged: {error}") from error
@@ -105,6 +107,25 @@ def _is_nowhere(check: Check, *ends: Checkpoint) -> bool:
     """The place is at neither end: more likely a slip of the pen than a fault as old as the line."""
     is_there = Check(check.path, "exists", where=check.where)
     return check.op != "exists" and not any(passes(is_there, one) for one in ends)
+
+
+def _as_in(check: Check, checkpoint: Checkpoint) -> bool:
+    """By the names of what is stored: nothing of it is loaded, and no secret is guessed at."""
+    named = checks.checkpoint_in(check.value)
+    other = queries.of_agent(checkpoint.agent_id, named) if named is not None else None
+    if other is None:
+        raise Unjudged("the checkpoint that it is compared with is not kept")
+    mine, its = (_stored(check, one) for one in (checkpoint, other))
+    return mine == its
+
+
+def _stored(check: Check, checkpoint: Checkpoint) -> object:
+    if check.where == FILE:
+        found = contents.entry(checkpoint, check.path)
+        return found.entry if found is not None else None
+    path = contents.place(check.path)
+    there = contents.item(checkpoint, path) if path is not None else None
+    return there[0].content if there is not None else None
 
 
 def _memory(check: Check, checkpoint: Checkpoint) -> bool:

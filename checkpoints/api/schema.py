@@ -242,7 +242,7 @@ class DiffOut(Schema):
     stats: dict[str, Any]
 
 
-Op = Literal["equals", "is_not", "contains", "exists", "greater", "less", "longer"]
+Op = Literal["equals", "is_not", "contains", "exists", "greater", "less", "longer", "as_in"]
 Where = Literal["memory", "file"]
 Policy = Literal["observe", "enforce"]
 InstanceName = Annotated[str, Field(max_length=63, pattern=r"^[^\x00]*$")]

@@ -1,8 +1,8 @@
 """Which checkpoints stay, and dropping the others. Dropping one touches no other: its root becomes a node.
 
 Always kept: the pinned; the newest of each instance, usable or not; the newest good one of each instance and
-the agent's last known good; what an incident, a decision or a rollback speaks of. Of the rest, thinning.py
-leaves what the agent's policy says.
+the agent's last known good; what an incident, a decision, a rollback or a watch speaks of. Of the rest,
+thinning.py leaves what the agent's policy says.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from agents.access import Actor
 from agents.failpoint import failpoint
 from agents.models import Agent, Decision, Incident, Project
 from agents.services import audit
-from checkpoints import queries, store, thinning
-from checkpoints.models import Checkpoint, RetentionPolicy, Rollback, Standing
+from checkpoints import checks, queries, store, thinning
+from checkpoints.models import Checkpoint, RetentionPolicy, Rollback, Standing, Watch
 from checkpoints.services import sweeping
 
 BATCH = 2_000
@@ -105,6 +105,9 @@ def _needed(agent: Agent) -> dict[object, str]:
     """Ids that stay whatever their age, and why."""
     rows = Checkpoint.objects.filter(agent=agent)
     found: dict[object, str] = dict.fromkeys(_spoken_of(agent), "by incidents")
+    said = Watch.objects.filter(agent=agent, op=checks.AS_IN).values_list("value", flat=True)
+    watched = [id for id in map(checks.checkpoint_in, said) if id]
+    found.update(dict.fromkeys(rows.filter(pk__in=watched).values_list("pk", flat=True), "by watches"))
     for id in rows.filter(pinned=True).values_list("pk", flat=True):
         found[id] = "pinned"
     for instance in agent.instances.values_list("pk", flat=True):

@@ -30,6 +30,7 @@ def since_when(request: ProjectRequest, a: UUID, b: UUID) -> HttpResponse:
         raise Http404
     try:
         found = since.file(start, file) if file is not None else since.value(start, place or ())
+        shown = context.shown(pair, found, file, place, request.now)
     except UNREADABLE as error:
         return part(request, pair, {"error": DAMAGED.format(error)})
-    return part(request, pair, {"since": context.shown(pair, found, file, place, request.now)})
+    return part(request, pair, {"since": shown})

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +18,7 @@ import pytest
 
 from sdk.tests.durable import until
 from sdk.tests.gathered import Gathered
-from sickbay import _reading
+from sickbay import _looking, _reading
 from sickbay._ignore import Rules
 from sickbay._looking import Looked, Looking
 from sickbay._workspace import Workspace
@@ -256,3 +259,58 @@ def test_what_is_never_still_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     snapshot, _ = Gathered().take(Workspace(work))
     assert any(name in note for note in snapshot.notes for name in NAMES), snapshot.notes
     assert snapshot.files == 100 + len(NAMES)
+
+
+WRITER = """
+import sqlite3, sys, threading
+base = sqlite3.connect(sys.argv[1] + "/facts.db", isolation_level=None, check_same_thread=False)
+base.execute("PRAGMA journal_mode=WAL")
+base.execute("PRAGMA synchronous=OFF")
+base.execute("PRAGMA wal_autocheckpoint=50")
+base.execute("CREATE TABLE fact (n INTEGER PRIMARY KEY, said TEXT)")
+threading.Thread(target=lambda: (sys.stdin.read(), __import__("os")._exit(0)), daemon=True).start()
+log, n = open(sys.argv[1] + "/agent.log", "ab", buffering=0), 0
+while True:
+    n += 1
+    base.execute("INSERT INTO fact VALUES (?, ?)", (n, "word " * 200))
+    log.write(b"fact %d\\n" % n)
+    if n == 20:
+        print("begun", flush=True)
+"""
+
+
+def test_a_database_and_a_log_of_another_process_never_hold_a_snapshot_up(tmp_path: Path) -> None:
+    """Written without a pause: looked at so often and no more, and either of one moment or named."""
+    work = tmp_path / "work"
+    work.mkdir()
+    for n in range(100):
+        (work / f"m{n}").write_text("between them")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(work)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert writer.stdin is not None and writer.stdout is not None
+    names = {"facts.db", "facts.db-wal", "facts.db-shm", "agent.log"}
+    gathered, workspace, took, named = Gathered(), Workspace(work), [], 0
+    try:
+        assert writer.stdout.readline() == b"begun\n"
+        for n in range(ROUNDS):
+            began = time.monotonic()
+            snapshot, _ = gathered.take(workspace)
+            took.append(time.monotonic() - began)
+            assert {f"m{n}" for n in range(100)} <= snapshot.folder.files.keys()
+            assert set(snapshot.moving) <= names
+            assert snapshot.is_still or all(
+                any(name in note for note in snapshot.notes) for name in snapshot.moving
+            )
+            named += not snapshot.is_still
+            if snapshot.is_still:
+                gathered.write(snapshot.root, tmp_path / f"to {n}")
+                with contextlib.closing(sqlite3.connect(tmp_path / f"to {n}" / "facts.db")) as base:
+                    assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    finally:
+        writer.communicate()
+    print(
+        f"longest {max(took):.3f} s, median {sorted(took)[len(took) // 2]:.3f} s, {named} of {ROUNDS} named"
+    )
+    assert named and sorted(took)[len(took) // 2] < 2 * (_looking.LOOKS_S + 0.75), took
+    assert gathered.take(workspace)[0].is_still

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,8 @@ from agents.models import Project, User
 from checkpoints import since, store
 from checkpoints.diffs import places
 from checkpoints.diffs.tracing import Tracing
-from checkpoints.models import Checkpoint, Rollback
+from checkpoints.models import Checkpoint, Rollback, Watched
+from checkpoints.services import watches
 from dashboard.contexts.comparing import paths
 from tests import builders
 from tests.pages import states
@@ -180,6 +182,79 @@ def test_a_secret_is_told_of_and_not_shown(client: Client, bob: User, keeper: Ke
     client.force_login(bob)
     html = page(client, made[0], made[1], "since/?at=[%22api_key%22]")
     assert "sk-live" not in html and made[1].pk.hex in html.replace("-", "")
+
+
+def check_in(html: str) -> dict[str, str]:
+    """What is proposed to be watched, as its form will send it."""
+    query = parse_qs(re.search(r'href="[^"]*/bisect/\?([^"#]*)#watch"', html)[1].replace("&amp;", "&"))  # type: ignore[index]
+    return {name: values[0] for name, values in query.items()}
+
+
+def watched(client: Client, said: dict[str, str]) -> str:
+    """The page that the proposal leads to, and the watch that its form keeps."""
+    html = client.get(f"/p/main/agents/refund-desk/bisect/?{urlencode(said)}").content.decode()
+    client.post("/p/main/agents/refund-desk/watches/", said)
+    return html
+
+
+def stands() -> list[bool | None]:
+    watches.look(timezone.now())
+    return list(Watched.objects.order_by("watch_id").values_list("passes", flat=True))
+
+
+def test_the_value_before_can_be_watched_for(signed_in: Client, keeper: Keeper) -> None:
+    """Place, operator and value are filled in; it fails as it is, and passes when it is again as it was."""
+    made = took(keeper, 100, 10)
+    said = check_in(page(signed_in, made[0], made[1], "since/?at=[%22rates%22,%22scale%22]"))
+    assert said == {"where": "memory", "path": "rates.scale", "op": "equals", "value": "100"}
+    assert "fails since" in words(watched(signed_in, said)) and stands() == [False]
+    keeper.take({"rates": {"scale": 100}})
+    assert stands() == [True]
+
+
+def test_a_secret_is_watched_without_being_said(signed_in: Client, keeper: Keeper) -> None:
+    """The checkpoint stands for it: in the address, the form and the list; and it is told from another."""
+    keys = ("sk-live-0123456789abcdefghij", "sk-live-zyxwvutsrq9876543210")
+    made = [keeper.take({"api_key": key, "note": f"it is {key}"}) for key in keys]
+    for place in ("api_key", "note"):
+        said = check_in(page(signed_in, made[0], made[1], f"since/?at=[%22{place}%22]"))
+        assert said == {"where": "memory", "path": place, "op": "as_in", "value": str(made[0].pk)}
+        html = (
+            watched(signed_in, said)
+            + signed_in.get("/p/main/agents/refund-desk/checkpoints/").content.decode()
+        )
+        assert "sk-live" not in html and f"{place} is as in checkpoint {str(made[0].pk)[:8]}" in words(html)
+    assert stands() == [False, False]
+    keeper.take({"api_key": keys[0], "note": "another"})
+    assert stands() == [True, False]
+
+
+def test_what_is_long_new_or_a_file_is_watched_by_its_checkpoint(signed_in: Client, keeper: Keeper) -> None:
+    """As it was: long, not there, or the bytes of a file; the place is written so that it is found again."""
+    old = keeper.take({"a.b": "x" * 5_000}, {b"d": {b"x": b"1"}})
+    new = keeper.take({"a.b": "y", "new": 1}, {b"d": {b"x": b"2"}})
+    at = {"value": str(old.pk), "op": "as_in"}
+    for query, where, path in (
+        ({"at": '["a.b"]'}, "memory", '["a.b"]'),
+        ({"at": '["new"]'}, "memory", "new"),
+        ({"path": paths.file_written(b"d/x")}, "file", "d/x"),
+    ):
+        said = check_in(page(signed_in, old, new, f"since/?{urlencode(query)}"))
+        assert said == at | {"where": where, "path": path}
+        watched(signed_in, said)
+    assert stands() == [False] * 3
+    keeper.take({"a.b": "x" * 5_000}, {b"d": {b"x": b"1"}})
+    assert stands() == [True] * 3
+
+
+def test_another_agents_checkpoint_is_compared_with_nothing(signed_in: Client, keeper: Keeper) -> None:
+    """It cannot be judged, whoever's it is: an id alone tells nothing. What is no id is refused."""
+    took(keeper, 1)
+    other = states.make_keeper(Project.objects.get(name="main"), "other-desk").take({"rates": {"scale": 1}})
+    said = {"where": "memory", "path": "rates.scale", "op": "as_in"}
+    watched(signed_in, said | {"value": str(other.pk)})
+    assert stands() == [None]
+    assert "its whole id" in watched(signed_in, said | {"value": "3f2a"}) and Watched.objects.count() == 1
 
 
 def test_who_may_ask(client: Client, charlie: User, keeper: Keeper) -> None:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from agents import access
 from agents.models import Agent, Incident, Project
 from checkpoints import store, thinning
-from checkpoints.models import Checkpoint, Lease, Node
+from checkpoints.models import Checkpoint, Lease, Node, Watch
 from checkpoints.services import retention, sweeping, verifying
 from sickbay.tree.read import text_of
 from sickbay.tree.text import dump
@@ -55,6 +55,22 @@ def test_thinning_keeps_one_in_each_stretch() -> None:
     assert len(day) in (138, 139) and all(n % 7 == 0 for n in sorted(day)[1:-1])
     assert len(kept) - 60 - len(day) in (24, 25)
     assert thinning.left_by_age([one for one in seen if one.id in kept], thinning.DEFAULT, NOW) == kept
+
+
+def test_what_a_watch_compares_with_stays(taker: Taker, project: Project) -> None:
+    """Whatever its age, and no longer than it is watched."""
+    history(taker, 10)
+    age(project, dt.timedelta(days=3))
+    agent, found = Agent.objects.get(), list(Checkpoint.objects.order_by("at"))
+    set_policy(agent, [(60, 0)])
+    watch = Watch.objects.create(
+        agent=agent, at=NOW, by="alice", path="scratch", op="as_in", value=str(found[4].pk), where="memory"
+    )
+    done = retention.retain(project, timezone.now())
+    assert done.kept["by watches"] == 1 and Checkpoint.objects.filter(pk=found[4].pk).exists()
+    watch.delete()
+    retention.retain(project, timezone.now())
+    assert not Checkpoint.objects.filter(pk=found[4].pk).exists()
 
 
 @pytest.mark.parametrize("steps", [[], "x", [(60, -1)], [(60, 1), (60, 2)]])

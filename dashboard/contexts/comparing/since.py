@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from agents.models import Entry
+from checkpoints import proposed
 from checkpoints.compared import Pair
 from checkpoints.diffs.items import Path
 from checkpoints.since import Since
 from dashboard import phrasing
-from dashboard.contexts import history, wrong
+from dashboard.contexts import bisect, history, wrong
 from dashboard.contexts.comparing import paths
 from dashboard.contexts.standings import Named
 
@@ -30,7 +31,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`back` goes on where the walk met its bound."""
+    """`back` goes on where the walk met its bound; `watch` asks for a check that it is as it was before."""
 
     what: str
     first: Named
@@ -42,6 +43,7 @@ class Shown:
     compare: str
     timeline: str
     wrong: str
+    watch: str
     back: str
     looked: str
     now: datetime
@@ -56,6 +58,9 @@ def shown(pair: Pair, found: Since, path: bytes | None, place: Path | None, now:
     times = {"from": phrasing.iso(before.at)} if before is not None else {}
     times["to"] = phrasing.iso(first.at + timedelta(seconds=1))
     left = len(found.actions) - NAMED
+    check = None
+    if before is not None:
+        check = proposed.file(before, path) if path is not None else proposed.value(before, place or ())
     return Shown(
         what="file" if path is not None else "value",
         first=Named(first),
@@ -67,6 +72,7 @@ def shown(pair: Pair, found: Since, path: bytes | None, place: Path | None, now:
         compare=history.address(project, before, first) if before is not None else "",
         timeline=f"{timeline}?{urlencode(times)}",
         wrong=wrong.address(project, agent.name, str(first.pk)),
+        watch=f"{bisect.address(agent, check)}#watch" if check is not None else "",
         back=f"{own}?{urlencode({**where, 'back': first.pk})}" if found.is_bound else "",
         looked=phrasing.some(found.looked_at, "checkpoint"),
         now=now,
