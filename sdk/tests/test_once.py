@@ -120,6 +120,28 @@ def test_what_may_have_happened_is_asked_about(harness: Harness) -> None:
     assert "d may have happened" in of_kind(harness, agent, "signal")[0]["title"]
 
 
+@pytest.mark.parametrize("key", ["k", None])
+def test_waiting_for_an_answer_leaves_no_checkpoint(harness: Harness, key: str | None) -> None:
+    """A checkpoint is taken before an effect that runs, and before none that waits or was done."""
+    agent = harness.agent(memory={"n": 0})
+
+    def out_of_time() -> None:
+        raise TimeoutError
+
+    with agent.run() as run:
+        taken: list[str] = []
+        for _ in range(3):
+            with pytest.raises(ActionFailed):
+                run.execute(out_of_time, external=True, key=key)
+            newest = run._ward.points._keeper.shelf.newest
+            assert newest is not None and newest.why == "effect"
+            taken.append(newest.id)
+        if key is not None:
+            with pytest.raises(ActionFailed), run.action("pay", external=True, key=key):
+                raise AssertionError
+    assert len(set(taken)) == (3 if key is None else 1)
+
+
 def test_a_retry_repeats_only_what_surely_did_nothing(harness: Harness) -> None:
     """A refusal is tried again under its key; a time-out only when confirm says that nothing happened."""
     agent = harness.agent()

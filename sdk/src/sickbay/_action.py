@@ -144,12 +144,14 @@ class Action:
     def _starting(self) -> Flow[Action]:
         points = self.ward.points
         while True:
-            if self.external or points.has_to_stop:
+            if points.has_to_stop:
                 yield from points.before(self.external)
             if self.key is not None and not self.again:
                 _once.refuse(self)
             if not _holding.is_held(self) or not (yield from _holding.waiting(self)):
                 break
+        if self.external:
+            yield from points.before_effect()
         try:
             return self.begun()
         except EffectRefused as refused:
@@ -329,7 +331,7 @@ def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retr
     """Call it, as often as allowed, judge it, end it."""
     points = act.ward.points
     while True:
-        if act.external or points.has_to_stop:
+        if points.has_to_stop:
             yield from points.before(act.external)
         if act.key is not None and not act.again:
             known = yield from _once.known(act)
@@ -338,6 +340,8 @@ def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retr
         if not act.ward.ledger.holds.tools or not (yield from _holding.aside(act)):
             break
     try:
+        if act.external:
+            yield from points.before_effect()
         act.begun()
     except EffectRefused as refused:
         return (yield from act.ending(Ended(error=refused)))

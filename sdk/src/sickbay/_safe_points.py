@@ -71,17 +71,20 @@ class SafePoints:
         return waits and self._clock.boot() >= self._ask_again_at
 
     def before(self, external: bool) -> Flow[None]:
-        """An action is about to begin."""
+        """An action is about to begin; of an effect it may turn out that it was done, or that nobody knows."""
         ledger, keeper = self._ledger, self._keeper
         if ledger.pause is not None or keeper.home.is_forked:
             return  # it will not begin
         if not ledger.in_flight and self.can_go_back:
             yield from self.going_back()
-        if external:
-            if keeper.has_state:
-                yield from keeper.taking("effect", sync=True)
-        elif not ledger.in_flight and keeper.is_due():
+        if not external and not ledger.in_flight and keeper.is_due():
             yield from keeper.taking("every")
+
+    def before_effect(self) -> Flow[None]:
+        """It will reach the outside world now."""
+        keeper = self._keeper
+        if self._ledger.pause is None and not keeper.home.is_forked and keeper.has_state:
+            yield from keeper.taking("effect", sync=True)
 
     def note(self, error: BaseException | None) -> None:
         """An action has ended so."""
