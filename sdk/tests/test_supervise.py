@@ -70,6 +70,27 @@ def test_a_step_that_raises_by_itself_counts_once(harness: Harness) -> None:
     assert [f["exception"] for f in failures] == ["KeyError", "ValueError"]
 
 
+def test_a_step_that_is_left_early_is_followed_by_the_next(harness: Harness) -> None:
+    """What passes= names ends the step and not the loop: nothing is counted, and it does not spin."""
+
+    class Bubble(Exception):
+        pass
+
+    agent = harness.agent(passes=(Bubble,))
+    times: list[float] = []
+
+    def leaves(run: Run) -> None:
+        times.append(harness.clock.boot())
+        raise Bubble
+
+    with pytest.raises(SystemExit):
+        agent.supervise(steps(leaves, leaves, lambda run: times.append(harness.clock.boot())))
+    gaps = [later - before for before, later in itertools.pairwise(times)]
+    assert 0.8 <= gaps[0] <= 1.2 and 1.6 <= gaps[1] <= 2.4
+    assert of_kind(harness, agent, "failure") == []
+    assert [e["name"] for e in of_kind(harness, agent, "run")] == ["started", "finished"]
+
+
 def test_a_transient_step_spends_nothing(harness: Harness) -> None:
     """A step that loses its connection is taken again, and nothing is counted."""
     agent = harness.agent()

@@ -71,7 +71,7 @@ class SafePoints:
         return waits and self._clock.boot() >= self._ask_again_at
 
     def before(self, external: bool) -> Flow[None]:
-        """An action is about to begin; of an effect it may turn out that it was done, or that nobody knows."""
+        """An action is about to begin; an effect may turn out to be done, or to wait for an answer."""
         ledger, keeper = self._ledger, self._keeper
         if ledger.pause is not None or keeper.home.is_forked:
             return  # it will not begin

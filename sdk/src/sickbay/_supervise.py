@@ -2,6 +2,7 @@
 
 step ends well     → the next step
 a failure          → counted, unless an action counted it; again after 1, 2, 4 … 60 s
+left early         → by what `passes=` names: no failure and no success; the next step after 1, 2, 4 … 60 s
 the budget spent   → wait for the decision, take over the guidance, go on
 stopped            → one line in the log, and the loop returns, also when it starts stopped
 SIGTERM            → the loop returns at the next safe point: between actions, between steps, while waiting
@@ -64,9 +65,14 @@ def stepping(run: RunBase, step: Callable[[Any], Any], life: Life) -> Flow[None]
             if is_pause(error) and ledger.pause is not None:
                 last = _said(error.__cause__, ward)
                 continue
-            if not isinstance(error, Exception) or isinstance(error, ward.passes):
+            if not isinstance(error, Exception):
                 raise
             failures += 1
+            if isinstance(error, ward.passes):
+                yield from ward.points.between_steps(None)
+                if ledger.pause is None:
+                    yield Rest(backoff(failures), rings)
+                continue
             failed(life, name, error, since)
             last = _said(error, ward)
             ledger.healing = life.heals

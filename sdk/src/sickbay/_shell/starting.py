@@ -6,8 +6,11 @@ import errno
 import os
 
 
-class CannotStart(Exception):
-    """The program is not there, or may not be executed; `code` is what a shell would answer."""
+class CannotStart(BaseException):
+    """The program is not there, or may not be executed; `code` is what a shell would answer.
+
+    No Exception: it ends the watch, and says nothing of the program.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(os.strerror(number))

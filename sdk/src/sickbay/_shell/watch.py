@@ -117,7 +117,7 @@ def _agent(given: argparse.Namespace) -> Agent:
         every=every,
         grace=grace,
         heal=given.heal,
-        passes=(EndedOnRequest, CannotStart),
+        passes=(EndedOnRequest,),
         about=given.about,
         owner=given.owner,
         runbook=given.runbook,
