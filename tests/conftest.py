@@ -90,6 +90,7 @@ def flush_everything() -> Iterator[None]:
     DatabaseOperations.execute_sql_flush = original  # type: ignore[method-assign]
 
 
+WHOLE_PRODUCT = {"browser", "faults", "live", "shell"}
 SCHEDULE = pytest.StashKey[faults.Schedule]()
 
 
@@ -114,5 +115,11 @@ def schedule(pytestconfig: pytest.Config) -> faults.Schedule:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright leaves a running loop in the main thread, which asyncio.run refuses."""
+    """Browser tests last: Playwright leaves a running loop in the main thread, which asyncio.run refuses.
+
+    With two workers the tests that start a whole product stay together, so that only one of them runs at a time.
+    """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    for item in items:
+        heavy = WHOLE_PRODUCT.intersection(item.path.parts)
+        item.add_marker(pytest.mark.xdist_group("whole product" if heavy else str(item.path)))

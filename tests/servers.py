@@ -44,6 +44,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """A wrapper, because pytest-django reads the settings in this hook, first of all plain ones."""
     if early_config.known_args_namespace.help or early_config.known_args_namespace.version:
         return (yield)
+    if early_config.known_args_namespace.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ:
+        # Each worker starts servers of its own. It is given this process's environment, and nothing of `-p`.
+        os.environ["PYTEST_PLUGINS"] = "tests.servers"
+        return (yield)
     data = Path(tempfile.mkdtemp(prefix="sickbay-tests-"))
     early_config.add_cleanup(lambda: stop(data))
     os.environ["SICKBAY_DATA"] = str(data)

@@ -127,7 +127,7 @@ def test_who_watches_sees_it_and_may_not(client: Client, bob: User, charlie: Use
 
 
 @pytest.mark.parametrize(
-    "named", ["", "x", "%00", "1-2", "-1", str(uuid.uuid4()), "9" * 500, "%F0%9F%92%A9-1"]
+    "named", ["", "x", "%00", "1-2", "-1", str(uuid.UUID(int=7)), "9" * 500, "%F0%9F%92%A9-1"]
 )
 def test_what_is_not_there_cannot_be_pointed_at(signed_in: Client, desk: Desk, named: str) -> None:
     """404, whatever is written into the address."""
