@@ -22,7 +22,7 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
 from django.conf import settings
-from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.hashers import check_password
 from django.http import HttpRequest
 from django.shortcuts import render
 from django.utils import timezone
@@ -50,12 +50,14 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def reauthenticate(self, user: User, password: str) -> bool:
-        """A hash that is renewed while it is compared must not end the session that asks."""
-        former = user.password
-        is_right: bool = super().reauthenticate(user, password)
-        user.refresh_from_db(fields=["password"])
-        if user.password != former:
-            update_session_auth_hash(context.request, user)
+        """Compares, and renews no hash: a session with the former one is ended by whichever request looks first."""
+        request = context.request
+        self.pre_authenticate(request, email=user.email)
+        is_right = check_password(password, user.password)
+        if is_right:
+            self._rollback_login_failed_rl_usage()
+        else:
+            self.authentication_failed(request, email=user.email)
         return is_right
 
 

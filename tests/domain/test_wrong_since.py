@@ -76,7 +76,9 @@ def test_what_is_held_already_keeps_its_incident(project: Project, alice: User, 
     assert queries.rollbacks().get().checkpoint == good.pk
 
 
-@pytest.mark.parametrize("named", ["", "x", "1-2", str(uuid.UUID(int=7)), f"{uuid.UUID(int=7).hex}-1", "-5", "a-b-c"])
+@pytest.mark.parametrize(
+    "named", ["", "x", "1-2", str(uuid.UUID(int=7)), f"{uuid.UUID(int=7).hex}-1", "-5", "a-b-c"]
+)
 def test_what_is_not_there_is_no_place(project: Project, desk: Desk, named: str) -> None:
     """Nor is another project's checkpoint or entry."""
     desk.take(1)

@@ -9,6 +9,7 @@ import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -98,6 +99,16 @@ def test_a_second_factor_taken_away_ends_the_others(alice: User) -> None:
     answer = here.post("/accounts/2fa/totp/deactivate/")
     assert answer.status_code == 302 and not Authenticator.objects.filter(user=alice).exists()
     assert is_in(here) and not is_in(other)
+
+
+def test_an_old_hash_ends_no_session(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renewed while it is compared, it would end the session for requests under way."""
+    here = come_in(alice)
+    monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 2)
+    former = User.objects.get(pk=alice.pk).password
+    assert here.post("/accounts/reauthenticate/", {"password": "a wrong one"}).status_code == 200
+    assert here.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
+    assert is_in(here) and User.objects.get(pk=alice.pk).password == former
 
 
 def test_when_it_was_used_is_written_once_a_minute(alice: User) -> None:
