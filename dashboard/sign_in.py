@@ -50,7 +50,7 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def reauthenticate(self, user: User, password: str) -> bool:
-        """Compares, and renews no hash: a session with the former one is ended by whichever request looks first."""
+        """Compares, and renews no hash: whoever looks with the former one ends the session."""
         request = context.request
         self.pre_authenticate(request, email=user.email)
         is_right = check_password(password, user.password)

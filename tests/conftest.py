@@ -117,7 +117,7 @@ def schedule(pytestconfig: pytest.Config) -> faults.Schedule:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright leaves a running loop in the main thread, which asyncio.run refuses.
 
-    With two workers the tests that start a whole product stay together, so that only one of them runs at a time.
+    Of the tests that start a whole product one runs at a time, in the same one of two workers.
     """
     items.sort(key=lambda item: "browser" in item.path.parts)
     for item in items:
