@@ -8,7 +8,7 @@ page follows the command. *second*: one person asked, another confirms. *stopped
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -19,9 +19,11 @@ from agents.models import Cause, Command, Decision, Incident, IncidentState, Ins
 from agents.queries import budgets
 from agents.queries.incidents import UNDECIDED
 from agents.services import pauses
+from checkpoints.models import Rollback
 from dashboard import phrasing
 from dashboard.contexts import second, trying
 from dashboard.contexts.fleet import said
+from dashboard.contexts.rolling import one
 
 WAITING = (PauseState.PAUSING, PauseState.PAUSED)
 REASONS = {
@@ -88,6 +90,7 @@ class Followed:
     verb: str
     proven: str
     hears: bool
+    restoring: list[one.Step] = field(default_factory=list)
 
     @property
     def taken_at(self) -> datetime | None:
@@ -211,7 +214,16 @@ def _followed(incident: Incident, found: list[Pause], now: datetime) -> list[Fol
                 proven=f"{done[0]} of {done[1]}" if done and pause.instance.status == "probation" else "",
             )
         )
-    return followed
+    return _restoring(followed)
+
+
+def _restoring(followed: list[Followed]) -> list[Followed]:
+    """With what each rollback has to show, unless nobody takes it up any more."""
+    rows = Rollback.objects.select_related("command").in_bulk(
+        [item.rollback for item in followed if item.rollback]
+    )
+    shown = {str(pk): one.restoring(row) for pk, row in rows.items() if row.stage not in one.GIVEN_UP}
+    return [replace(item, restoring=shown.get(item.rollback, [])) for item in followed]
 
 
 def _resume_does(waiting: list[Pause], gone: int, now: datetime) -> str:

@@ -1,15 +1,17 @@
 // The decision names the version it was shown. A form that is being filled in, and a sheet that is open, are
 // not morphed (morph.js), so while the card around them moves on, this says so. On the card "I have looked"
-// takes over the version that is shown now; closing a sheet does, and fetches what it says anew.
+// takes over the version that is shown now; closing a sheet does, and fetches what it says anew. The phone's
+// bar is a form too; the reason that was chosen in it is chosen in the sheet that the bar opens.
 (() => {
   "use strict";
-  const versions = () => [...document.querySelectorAll("#decide-form [name=version]")];
+  const versions = () => [...document.querySelectorAll("#decide-form [name=version], #bar-form [name=version]")];
   const shown = () => document.getElementById("incident")?.dataset.version;
   const old = (sheet) => [...sheet.querySelectorAll("[name=version]")].some((field) => field.value !== shown());
 
   const draw = () => {
-    const moved = document.getElementById("moved");
-    if (moved) moved.hidden = versions().every((field) => field.value === shown());
+    for (const moved of document.querySelectorAll("#moved, #bar-moved")) {
+      moved.hidden = versions().every((field) => field.value === shown());
+    }
     for (const said of document.querySelectorAll("dialog[open] [data-moved]")) said.hidden = !old(said.closest("dialog"));
   };
 
@@ -27,7 +29,14 @@
     if (!event.target.closest("[data-current]")) return;
     for (const field of versions()) field.value = shown();
     draw();
-    document.getElementById("resume")?.focus();
+    event.target.closest(".decision-bar, .decide-panel").querySelector("#resume, #bar-resume").focus();
+  });
+  document.addEventListener("click", (event) => {
+    const sheet = document.getElementById(event.target.closest?.(".decision-bar [data-opens]")?.dataset.opens);
+    const chosen = document.querySelector("#bar-form [name=reason]:checked")?.value;
+    const reasons = [...(sheet?.querySelectorAll("[name=reason]") ?? [])];
+    const same = reasons.find((reason) => reason.value === chosen);
+    if (same && !reasons.some((reason) => reason.checked)) same.checked = true;
   });
   document.addEventListener("htmx:afterSettle", draw);
   document.addEventListener("close", (event) => closed(event.target), true);

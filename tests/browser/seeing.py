@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = [(width, theme) for width in (1440, 360) for theme in ("dark", "light")]
 LOOK = os.environ.get("SICKBAY_LOOK")
+FINGER = 44
+TARGET = "xpath=ancestor-or-self::*[self::a or self::button or self::summary or self::label][1]"
 
 
 def violations(page: Page) -> list[str]:
@@ -39,3 +41,12 @@ def picture(page: Page, name: str) -> None:
     if LOOK:
         Path(LOOK).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=f"{LOOK}/{name}.png", full_page=name.endswith("full"))
+
+
+def tap(wanted: Locator) -> None:
+    """With a finger, so what is tapped is as high as one."""
+    wanted.scroll_into_view_if_needed()
+    target = wanted.locator(TARGET)
+    box = target.bounding_box()
+    assert box is not None and box["height"] >= FINGER, f"{wanted} is {box and box['height']} px high"
+    wanted.tap()

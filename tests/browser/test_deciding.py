@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from agents.models import Command, Decision, Heartbeat, Instance, Pause, Project, Role, User
 from agents.services import incidents
 from tests.browser.conftest import Complaints, Open
-from tests.browser.seeing import fits, is_live, picture
+from tests.browser.seeing import fits, is_live, picture, tap
 from tests.conftest import member
 from tests.domain import cast
 from tests.pages import story
@@ -91,7 +92,7 @@ def test_a_process_that_is_gone(browse: Open, alice: User, project: Project) -> 
     Instance.objects.update(live=False, gone_since=timezone.now())
     Heartbeat.objects.update(last_seen=timezone.now() - timedelta(minutes=5))
     page = opened(browse(alice, width=360), paused)
-    page.locator("#bar-resume").tap()
+    page.locator("#bar-more").tap()
     expect(page.locator("#sheet-resume")).to_contain_text("it is taken up when it next starts")
     page.locator("#sheet-resume").get_by_text("Try once more").tap()
     page.locator("#sheet-resume-act").tap()
@@ -112,7 +113,7 @@ def test_without_scripts(browse: Open, alice: User, project: Project) -> None:
     page = browse(alice, width=360, scripts=False)
     page.goto("/p/main/")
     page.get_by_role("link", name="Review and decide").click()
-    page.get_by_role("link", name="Resume").click()
+    page.get_by_role("link", name="Say more").click()
     page.locator("#decide-form").get_by_text("Known bug").click()
     page.locator("#guidance").fill(TYPED)
     page.locator("#resume").click()
@@ -171,7 +172,7 @@ def test_a_sheet_without_a_connection_stays(
     page.locator("#bar-acknowledge").tap()
     expect(page.locator("#messages")).to_contain_text(UNSENT)
     page.locator("#messages [data-dismisses]").tap()
-    page.locator("#bar-resume").tap()
+    page.locator("#bar-more").tap()
     page.locator("#sheet-guidance").fill(TYPED)
     page.locator("#sheet-resume").get_by_text("Known bug").tap()
     page.locator("#sheet-resume-act").tap()
@@ -185,10 +186,17 @@ def test_a_sheet_without_a_connection_stays(
 
 
 def test_a_chip_selects_and_does_not_act(browse: Open, alice: User, project: Project) -> None:
-    """In every sheet and on the card: a reason alone decides nothing."""
+    """In the bar and in every sheet a reason alone decides nothing; what the bar has, its sheet has too."""
     paused = story.make_paused(project, timezone.now())
     phone = opened(browse(alice, width=360), paused)
-    for opener, sheet in (("#bar-resume", "#sheet-resume"), ("#bar-stop", "#sheet-stop")):
+    phone.locator("#bar-why").get_by_text("Known bug").tap()
+    expect(phone.locator("#bar-why input").first).to_be_checked()
+    picture(phone, "chips-bar-360")
+    fits(phone)
+    phone.locator("#bar-more").tap()
+    expect(phone.locator("#sheet-resume [value='known bug']")).to_be_checked()
+    phone.locator("#sheet-resume [data-closes]").tap()
+    for opener, sheet in (("#bar-more", "#sheet-resume"), ("#bar-stop", "#sheet-stop")):
         phone.locator(opener).tap()
         phone.locator(f"{sheet} .chip").first.tap()
         expect(phone.locator(f"{sheet} .chip input").first).to_be_checked()
@@ -198,18 +206,60 @@ def test_a_chip_selects_and_does_not_act(browse: Open, alice: User, project: Pro
     assert not Decision.objects.exists()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_two_taps_resume(browse: Open, alice: User, project: Project, scripts: bool) -> None:
+    """At 360 px a reason and Resume decide, on probation; without a reason the button decides nothing."""
+    paused = story.make_paused(project, timezone.now())
+    page = browse(alice, width=360, scripts=scripts)
+    page.goto(f"/p/main/incidents/{paused.incident.pk}/")
+    if scripts:
+        is_live(page)
+    page.locator("#bar-resume").tap()
+    expect(page.locator("#bar-why input:invalid")).to_have_count(4)
+    assert not Decision.objects.exists()
+    tap(page.locator("#bar-why").get_by_text("Try once more"))
+    tap(page.locator("#bar-resume"))
+    expect(page.locator("#panel-followed")).to_contain_text("try once more")
+    decided = Decision.objects.get()
+    assert (decided.verb, decided.reason, decided.probation) == ("resume", "try once more", True)
+
+
+def test_the_bar_says_that_things_changed(
+    browse: Open, complaints: Complaints, alice: User, project: Project
+) -> None:
+    """What was chosen stays over a change, is refused as it stands, and counts after a look."""
+    complaints.expect("409 POST")
+    paused = story.make_paused(project, timezone.now())
+    page = opened(browse(alice, width=360), paused)
+    page.locator("#bar-why").get_by_text("Known bug").tap()
+    incidents.bump(paused.incident.pk)
+    expect(page.locator("#bar-moved")).to_be_visible()
+    picture(page, "bar-moved-360")
+    fits(page)
+    page.locator("#bar-resume").tap()
+    expect(page.locator("#refused")).to_contain_text("Not done.")
+    expect(page.locator("#bar-why [value='known bug']")).to_be_checked()
+    assert not Decision.objects.exists()
+    is_live(page)
+    incidents.bump(paused.incident.pk)
+    expect(page.locator("#bar-moved")).to_be_visible()
+    tap(page.locator("#bar-moved [data-current]"))
+    tap(page.locator("#bar-resume"))
+    expect(page.locator("#panel-followed")).to_be_visible()
+
+
 def test_an_open_sheet_says_that_things_changed(browse: Open, alice: User, project: Project) -> None:
     """What stands in it is old then; closed, it is new, keeps what was typed, and decides."""
     paused = story.make_paused(project, timezone.now())
     page = opened(browse(alice, width=360), paused)
-    page.locator("#bar-resume").tap()
+    page.locator("#bar-more").tap()
     page.locator("#sheet-guidance").fill(TYPED)
     expect(page.locator("#sheet-resume [data-moved]")).to_be_hidden()
     incidents.bump(paused.incident.pk)
     expect(page.locator("#sheet-resume [data-moved]")).to_be_visible()
     picture(page, "moved-360")
     page.locator("#sheet-resume [data-closes]").tap()
-    page.locator("#bar-resume").tap()
+    page.locator("#bar-more").tap()
     expect(page.locator("#sheet-resume [data-moved]")).to_be_hidden()
     expect(page.locator("#sheet-guidance")).to_have_value(TYPED)
     page.locator("#sheet-resume").get_by_text("Known bug").tap()

@@ -63,8 +63,8 @@ def paged(mailbox: Mailbox, tmp_path: Path, daphne: Daphne) -> str:
 def test_from_the_page_to_the_decision(
     browse: Open, daphne: Daphne, alice: User, project: Project, mailbox: Mailbox, tmp_path: Path
 ) -> None:
-    """The link asks who it is, leads back to the incident, and two keys later it is acknowledged; then
-    decided. Opening the link did nothing by itself."""
+    """The link asks who it is, leads back to the incident, and two keys later it is acknowledged; two
+    more and it is decided. Opening the link did nothing by itself."""
     AlertTarget.objects.create(project=project, kind="email", label="x", address=alice.email)
     paused = story.make_paused(project, timezone.now())
     link = paged(mailbox, tmp_path, daphne)
@@ -83,13 +83,10 @@ def test_from_the_page_to_the_decision(
     paused.incident.refresh_from_db()
     assert paused.incident.acknowledged_by == alice
     picture(page, "page-acknowledged-360")
-    press_until(page, "#bar-resume")
-    page.keyboard.press("Enter")
-    expect(page.locator("#sheet-resume")).to_be_visible()
-    press_until(page, "#sheet-resume input[name=reason]")
+    press_until(page, "#bar-why input")
     page.keyboard.press("Space")
     picture(page, "page-deciding-360")
-    press_until(page, "#sheet-resume-act")
+    press_until(page, "#bar-resume")
     page.keyboard.press("Enter")
     expect(page.locator("#panel-followed")).to_contain_text(alice.email)
     assert Decision.objects.get().verb == "resume"
@@ -111,7 +108,7 @@ def test_two_who_are_paged_at_once(
         page.goto(f"/p/main/incidents/{paused.incident.pk}/")
         signs_in(page, user)
         is_live(page, 10 * slowness())
-        press_until(page, "#bar-resume")
+        press_until(page, "#bar-more")
         page.keyboard.press("Enter")
         press_until(page, "#sheet-resume input[name=reason]")
         page.keyboard.press("Space")

@@ -53,7 +53,7 @@ def decide_at_the_desk(page: Page) -> None:
 
 def decide_on_the_phone(page: Page) -> None:
     """The button opens the sheet; there a reason is chosen, and its button decides."""
-    page.locator("#bar-resume").tap()
+    page.locator("#bar-more").tap()
     sheet = page.locator("#sheet-resume")
     sheet.get_by_label("Tell refund-desk something, optional").fill(GUIDANCE)
     picture(page, "story-sheet-360")

@@ -24,7 +24,7 @@ def test_the_others_follow_live(browse: Open, alice: User, project: Project, wid
     picture(page, f"try-open-{width}-{theme}-full")
     fits(page)
     if width < 700:
-        page.locator("#bar-resume").click()
+        page.locator("#bar-more").click()
         page.locator("#sheet-resume").get_by_text("Fixed outside").click()
         page.locator("#sheet-first").select_option("one")
         picture(page, f"try-sheet-{width}-{theme}")

@@ -27,7 +27,7 @@ def test_one_asks_and_another_confirms(
         is_live(page)
     picture(one, f"two-open-{width}-{theme}-full")
     if width < 700:
-        one.locator("#bar-resume").click()
+        one.locator("#bar-more").click()
         one.locator("#sheet-resume").get_by_text("Fixed outside").click()
         one.locator("#sheet-resume-act").click()
     else:

@@ -102,6 +102,12 @@ def steps(row: Rollback, pause: Pause | None, now: datetime) -> list[Step]:
         ]
     if command is not None:
         found.append(_taken(row, command, now))
+    return [*found, *restoring(row)]
+
+
+def restoring(row: Rollback) -> list[Step]:
+    """Restoring and verified: up to where it has come, and what is still to come."""
+    found = []
     if row.began_at is not None:
         waits = row.state == State.RESTORING
         found.append(Step("waits" if waits else "done", "Restoring" if waits else "Restored", row.began_at))
