@@ -22,6 +22,7 @@ from dashboard.views import (
     incidents,
     oidc,
     on_call,
+    pauses,
     people,
     policy,
     roll_back,
@@ -159,6 +160,7 @@ in_project: list[URLPattern] = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("pauses/<uuid:id>/", pauses.pause, name="pause_address"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

@@ -84,6 +84,7 @@ class Peer:
         self._thread.join()
         for each in list(self._server.clients):  # type: ignore[attr-defined]
             _shut(each)
+        self.sockets.clear()
         self._server = None
 
     def until(self, condition: Callable[[], T], timeout: float = 10.0) -> T:

@@ -14,8 +14,18 @@ from typing import Any
 import pytest
 
 from sdk.tests.desk import breaks, of_kind, paused, works
+from sdk.tests.durable import until
 from sdk.tests.peer import TOKEN, Peer
-from sickbay import ActionFailed, Agent, BadArgument, Memory, RestoreRefused, RestoreUnfinished, Run
+from sickbay import (
+    ActionFailed,
+    Agent,
+    BadArgument,
+    Memory,
+    RestoreRefused,
+    RestoreUnfinished,
+    Run,
+    _safe_points,
+)
 from sickbay.testing import Harness
 
 DYING = """
@@ -272,6 +282,25 @@ def test_a_command_is_done_at_a_safe_point_and_proven(tmp_path: Path, peer: Peer
     assert uuid.UUID(applied["before"]).hex in [h["id"] for h in peer.depot.taken]
     after = next(h for h in peer.depot.taken if (h["label"] or "").startswith("rolled back"))
     assert after["parent"] == id
+
+
+def test_a_server_that_is_back_need_not_wait(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died after it had ordered: any answer of the one that follows is enough to ask it."""
+    monkeypatch.setattr(_safe_points, "ASK_AGAIN", 3600.0)
+    agent = agent_of(tmp_path, peer, memory={"n": 1})
+    with agent.run() as run:
+        id = run.checkpoint().id
+        peer.until(lambda: len(peer.depot.taken) == 2)
+        agent.memory["n"] = 2
+        with run.action("outer"):
+            order(peer, id)
+            peer.until(lambda: agent._life and agent._life.orders.rollback)
+            peer.down()
+        assert agent.memory == {"n": 2}
+        peer.up()
+        until(lambda: run.execute(len, "") == 0 and agent.memory == {"n": 1}, 60)
 
 
 def test_roll_back_and_resume(tmp_path: Path, peer: Peer) -> None:

@@ -174,6 +174,7 @@ ROWS = {
 }
 OPEN = {
     "": "sends whoever is signed in to a project of theirs",
+    "pauses/<uuid:id>/": "sends whoever may see a pause to its incident",
     "healthz": "the process lives",
     "readyz": "it can serve",
     "welcome/<str:secret>/": "guarded by a secret that is used once: tests/pages/test_first_admin.py",

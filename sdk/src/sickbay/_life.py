@@ -36,7 +36,7 @@ from sickbay._mask import Recorder
 from sickbay._orders import Orders
 from sickbay._resuming import resuming
 from sickbay._returns import Returns
-from sickbay._safe_points import ASK_AGAIN, SafePoints
+from sickbay._safe_points import SafePoints
 from sickbay._version import __version__
 from sickbay._ward import Ward
 
@@ -128,7 +128,7 @@ class Life:
                 if pause.stopped:
                     raise ledger.barred() or Leaving()
                 yield Blocking(self.orders.again)
-                yield Rest(ASK_AGAIN if points.waits_for_server else self.returns.edits.rest, rings)
+                yield Rest(points.rest if points.waits_for_server else self.returns.edits.rest, rings)
                 if ledger.rings == rings:
                     yield Blocking(self.returns.edits.look)
         finally:
@@ -203,7 +203,7 @@ class Life:
             on_pause=self.orders.told,
             on_fenced=self._on_fenced,
             on_holds=self.orders.holds,
-            on_heard=self.ledger.holds.heard,
+            on_heard=self._on_heard,
         )
         if not self._beat and given.url:
             self.ledger.holds.ask = self.link.fetch  # nobody listens: whoever waits asks
@@ -328,6 +328,11 @@ class Life:
 
     def _receipt(self, command: str, state: str, why: str) -> str:
         return "ok" if self.receipts_are_local else self.link.receipt(command, state, why)
+
+    @harmless(None)
+    def _on_heard(self) -> None:
+        self.ledger.holds.heard()
+        self.points.server_is_back()
 
     @harmless(None)
     def _on_account(self, merged: dict[str, Any]) -> None:

@@ -121,7 +121,10 @@ def refusal(
 
 
 def _sentence(agent: str, pause: Pause, url: str | None, said: str | None) -> str:
-    where = f"at {url}" if url else "once SICKBAY_URL and SICKBAY_TOKEN are set"
+    if url:
+        where = f"at {url}/pauses/{pause.id}/" if pause.id else f"at {url}"
+    else:
+        where = "once SICKBAY_URL and SICKBAY_TOKEN are set"
     if not pause.stopped:
         return f"{agent} is paused: {pause.cause}. It goes on when a human approves, {where}"
     said = said or f"stopped by a human, while paused: {pause.cause}"

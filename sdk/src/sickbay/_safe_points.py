@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Wanted = Literal["pause", "stop", "rollback", "leave"]
 ASK_AGAIN = 30.0
+SOON = 1.0
 LONGEST_LABEL = 200
 
 
@@ -44,7 +45,7 @@ class SafePoints:
         self._ledger, self._keeper, self._returns, self._orders = ledger, keeper, returns, orders
         self._heals = heals
         self._clock = keeper.home.clock
-        self._ask_again_at = 0.0
+        self._asked_at = self._ask_again_at = 0.0
         self._is_due = False  # a verification has failed, and something was still in flight
         self._healed_for = 0
 
@@ -69,6 +70,24 @@ class SafePoints:
         """Whether the server waits for a rollback, or for word of one, and may be there."""
         waits = self._orders.rollback is not None or self.owes
         return waits and self._clock.boot() >= self._ask_again_at
+
+    def server_is_back(self) -> None:
+        """It has answered something, so what it could not be asked is asked soon; it rings once.
+
+        Not at once: one that answers this and fails that would be asked without end.
+        """
+        if self.waits_for_server and self._asked_at + SOON < self._ask_again_at:
+            self._ask_again_at = self._asked_at + SOON
+            self._ledger.ring()
+
+    @property
+    def rest(self) -> float:
+        """Seconds until the server is asked again."""
+        return max(0.1, self._ask_again_at - self._clock.boot())
+
+    def _ask_later(self) -> None:
+        self._asked_at = self._clock.boot()
+        self._ask_again_at = self._asked_at + ASK_AGAIN
 
     def before(self, external: bool) -> Flow[None]:
         """An action is about to begin; an effect may turn out to be done, or to wait for an answer."""
@@ -155,7 +174,7 @@ class SafePoints:
             return
         taken = yield Blocking(lambda: self._orders.take(command))
         if taken == "unreachable":
-            self._ask_again_at = self._clock.boot() + ASK_AGAIN
+            self._ask_later()
             return
         self._orders.rollback = None
         if taken == "ok":
@@ -179,7 +198,7 @@ class SafePoints:
     def _later(self, command: dict[str, Any]) -> None:
         """Nothing was changed and nobody was told: it is tried again when the server is there."""
         self._orders.rollback = command
-        self._ask_again_at = self._clock.boot() + ASK_AGAIN
+        self._ask_later()
 
     def _telling(self) -> Flow[None]:
         """The server is owed the proof of what was done; without it no pause of a decision ends."""
@@ -187,13 +206,13 @@ class SafePoints:
         if command is None:
             return
         if (yield Blocking(lambda: self._orders.take(command))) == "unreachable":
-            self._ask_again_at = self._clock.boot() + ASK_AGAIN
+            self._ask_later()
             return
         heard = yield Blocking(self._returns.tell_owed)
         if heard == "verified":
             yield Blocking(lambda: self._orders.rolled_back(command))
         elif heard is None:
-            self._ask_again_at = self._clock.boot() + ASK_AGAIN
+            self._ask_later()
 
     @property
     def owes(self) -> bool:
