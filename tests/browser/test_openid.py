@@ -35,3 +35,4 @@ def test_the_button_leads_there_and_back(browse: Open, project: Project) -> None
             expect(page.locator("main")).to_contain_text("dora@example.com")
             picture(page, "connections-360-dark-full")
             fits(page)
+            page.close()  # it would miss its server
