@@ -6,8 +6,8 @@
     end     one line in the timeline, at most one counted failure, and what the caller is told:
             the result · ActionFailed · AgentPauseRequired · what passed through, unchanged
 
-`performed` is that flow, written once: a generator that yields what is to be called. Two short drivers run
-it, one calls, the other awaits.
+`performed` (_performing) is that flow, written once: a generator that yields what is to be called. Two short
+drivers run it, one calls, the other awaits.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from sickbay import _holding, _lazy, _once, _outcome, _report
+from sickbay import _holding, _once, _outcome, _report
 from sickbay._errors import ActionFailed, EffectRefused
-from sickbay._flow import Flow, Rest, adrive, backoff, drive
+from sickbay._flow import Flow, adrive, drive
 from sickbay._guard import log
 from sickbay._mask import INPUT, OUTPUT, TITLE, Record
 from sickbay._outcome import Ruling, Verdict, Verify
 from sickbay._ward import Ward
 
-_current: ContextVar[Action | None] = ContextVar("sickbay_action", default=None)
+current: ContextVar[Action | None] = ContextVar("sickbay_action", default=None)
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Action:
         return self.start()._entered()
 
     def _entered(self) -> Action:
-        self._token = _current.set(self)
+        self._token = current.set(self)
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -116,7 +116,7 @@ class Action:
     def _leave(self) -> None:
         token, self._token = self._token, None
         if token is not None:
-            _restore(token)
+            restored_to(token)
 
     # — begin and end —
 
@@ -148,7 +148,7 @@ class Action:
                 yield from points.before(self.external)
             if self.key is not None and not self.again:
                 _once.refuse(self)
-            if not _holding.is_held(self) or not (yield from _holding.waiting(self)):
+            if not self.ward.ledger.holds.tools or not (yield from _holding.aside(self)):
                 break
         if self.external:
             yield from points.before_effect()
@@ -161,7 +161,7 @@ class Action:
     def begun(self, *, intends: bool = True) -> Action:
         """Begin, at a safe point; `intends`: it will reach the outside world now."""
         ward = self.ward
-        outer = _current.get()
+        outer = current.get()
         self.parent = outer.act if outer is not None and outer.ward is ward and not outer._done else None
         self.act = ward.begun = next(ward.acts)
         self.input = ward.recorder.value(self.input, INPUT, self._record)
@@ -327,77 +327,14 @@ class Action:
         return line, told, f"{self.name}{how}"[:TITLE]
 
 
-def performed(act: Action, call: Callable[..., Any], args: tuple[Any, ...], retries: int) -> Flow[Ended]:
-    """Call it, as often as allowed, judge it, end it."""
-    points = act.ward.points
-    while True:
-        if points.has_to_stop:
-            yield from points.before(act.external)
-        if act.key is not None and not act.again:
-            known = yield from _once.known(act)
-            if known is not None:
-                return known
-        if not act.ward.ledger.holds.tools or not (yield from _holding.aside(act)):
-            break
-    try:
-        if act.external:
-            yield from points.before_effect()
-        act.begun()
-    except EffectRefused as refused:
-        return (yield from act.ending(Ended(error=refused)))
-    except BaseException:
-        act.release()
-        raise
-    token = _current.set(act)
-    ledger = act.ward.ledger
-    try:
-        while True:
-            again = act.attempts <= retries
-            verdict, caught, result = None, None, None
-            try:
-                result = yield call, args
-                if type(result) in _lazy.KINDS:
-                    act.withdrawn()
-                    return Ended(error=_lazy.refusal_of(act.name, result))
-                if act.verify is not None:
-                    verdict = yield from act.judging(result)
-            except BaseException as error:
-                caught = error
-                again = again and _worth_another(act, error)
-                if again and act.external:
-                    again = yield from _once.may_repeat(act, act.ward.ruling(error, act.act).transient)
-            else:  # an effect that was done wrong is done
-                again = again and not act.external and verdict is not None and verdict.passed is False
-            rings = ledger.rings
-            if again and ledger.barred() is None:
-                try:
-                    yield Rest(backoff(act.attempts), rings)
-                    yield from _holding.waiting(act)
-                except BaseException as cut:
-                    return (yield from act.ending(act.failed(cut)))
-            if not again or ledger.barred() is not None:
-                ended = act.returned(result, verdict) if caught is None else act.failed(caught)
-                return (yield from act.ending(ended))
-            act.attempts += 1
-    finally:
-        _restore(token)
-
-
-def _worth_another(act: Action, error: BaseException) -> bool:
-    ruling = act.ward.ruling(error, act.act)
-    if ruling.transient:
-        act.ward.ledger.attempted(act.name)
-    return ruling.outcome == "failed"
-
-
 def _settled(ended: Ended, error: BaseException | None) -> None:
     """Raise what is to be raised; what passes through goes on by itself."""
     if ended.error is not None and ended.error is not error:
         ended.told()
 
 
-def _restore(token: Token[Action | None]) -> None:
+def restored_to(token: Token[Action | None]) -> None:
     try:
-        _current.reset(token)
+        current.reset(token)
     except ValueError:
-        _current.set(None)  # left in another context than it was entered in
+        current.set(None)  # left in another context than it was entered in

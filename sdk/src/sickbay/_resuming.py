@@ -55,7 +55,7 @@ def _said(keeper: Keeper, returns: Returns, order: Order, error: Exception) -> O
     keeper.say(
         f"could not go on from checkpoint {order.label or order.checkpoint[:8]}, but {instead}: {error}"
     )
-    return returns.order_of(older) if older is not None else None
+    return Order.of(older) if older is not None else None
 
 
 def _newest(keeper: Keeper, returns: Returns, shipping: Shipping | None) -> tuple[Order | None, bool]:
@@ -74,7 +74,7 @@ def _newest(keeper: Keeper, returns: Returns, shipping: Shipping | None) -> tupl
         order = Order(told.id, told.memory, told.workspace, told.at, label=told.label)
         return order, keeper.shelf.get(told.id) is not None
     found = waiting or _at_hand(keeper) or next(iter(keeper.shelf.usable()), None)
-    return (returns.order_of(found), True) if found is not None else (None, True)
+    return (Order.of(found), True) if found is not None else (None, True)
 
 
 def _at_hand(keeper: Keeper) -> Taken | None:

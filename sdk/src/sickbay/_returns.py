@@ -27,10 +27,9 @@ from sickbay._errors import RestoreRefused, RestoreUnfinished, SickbayError
 from sickbay._failpoints import failpoint
 from sickbay._flow import Blocking, Flow
 from sickbay._guard import harmless, log
-from sickbay._order import Order, left_out, unproven
+from sickbay._order import Order, evidence, left_out, unproven
 from sickbay._progress import Heard, is_away, report
 from sickbay._state import Pause
-from sickbay.tree.paths import entry_at, entry_name
 
 if TYPE_CHECKING:
     from sickbay._effects import Effects
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from sickbay._keeper import Keeper
     from sickbay._ledger import Ledger
     from sickbay._restore import Restored
-    from sickbay._shelf import Taken
     from sickbay._shipping import Shipping
     from sickbay._workspace import Snapshot
 
@@ -74,13 +72,13 @@ class Returns:
         """The order for a checkpoint, or for the last known good one; RestoreRefused when there is none."""
         found = self.keeper.shelf.get(to)
         if found is not None:
-            return self.order_of(found)
+            return Order.of(found)
         told = self._asked(to)
         if told is not None:
             return told
         good = self.keeper.shelf.good() if to is None else []
         if good:
-            return self.order_of(good[0])
+            return Order.of(good[0])
         what = f"checkpoint {to} is not known" if to else "no checkpoint is known to be good"
         raise RestoreRefused(
             f"nothing was rolled back: {what}, here or at the server",
@@ -97,13 +95,7 @@ class Returns:
         except (SickbayError, ValueError) as error:
             log.debug("sickbay: %s", error)
             return None
-        if told is None:
-            return None
-        return Order(told.id, told.memory, told.workspace, told.at, label=told.label)
-
-    @staticmethod
-    def order_of(taken: Taken) -> Order:
-        return Order(taken.id, taken.memory, taken.workspace, taken.at, label=taken.label)
+        return Order.of(told) if told is not None else None
 
     # — the way —
 
@@ -288,9 +280,9 @@ class Returns:
             yield Blocking(lambda: keeper.came_from(text, order.checkpoint))
         keeper.parent = order.checkpoint
         keeper.facts.begin_anew()
-        after = yield from keeper.taking("rollback", self._label(order), sync=True, restored=True)
+        after = yield from keeper.taking("rollback", order.went_back, sync=True, restored=True)
         found = keeper.shelf.get(after.id)
-        body = self._evidence(order, found, restored)
+        body = evidence(order, found, restored, keeper.nodes.fetch(None))
         is_proven = found is not None and (not order.wants_memory or found.memory == order.memory)
         if found is not None and order.wants_files and not order.scope.get("paths"):
             is_proven = is_proven and found.workspace == order.workspace
@@ -310,30 +302,12 @@ class Returns:
         is_told = order.command is not None or (yield Blocking(lambda: self._applied(order, body)))
         if not is_told:
             why = f": {order.why}" if order.why else ""
-            self._note(
-                "verified" if is_proven else "failed", order, f"{self._label(order)} by {told.by}{why}"
-            )
+            self._note("verified" if is_proven else "failed", order, f"{order.went_back} by {told.by}{why}")
         self.ledger.tell(True)
         if not is_proven and order.command is None:
             self._hold(unproven(order))
             raise RestoreUnfinished(unproven(order), what_to_do="end what writes there, and roll back again")
         return told
-
-    def _evidence(self, order: Order, found: Taken | None, restored: Restored | None) -> dict[str, Any]:
-        """What the server compares with the checkpoint."""
-        paths = order.scope.get("paths") if order.wants_files else None
-        root = bytes.fromhex(found.workspace) if found is not None and found.workspace else None
-        here = self.keeper.nodes.fetch(None)
-        return {
-            "state": "applied",
-            "memory": found.memory if found is not None and order.wants_memory else None,
-            "workspace": found.workspace if found is not None and order.wants_files else None,
-            "paths": {path: entry_name(entry_at(root, path, here)) for path in paths} if paths else None,
-            "kept": [path[:1000] for path in restored.kept[:1000]] if restored is not None else [],
-        }
-
-    def _label(self, order: Order) -> str:
-        return f"rolled back to {order.label or order.checkpoint[:8]}"[:200]
 
     def _told(self, order: Order) -> RolledBack:
         now = self._home.clock.wall()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Never, TypeVar, cast, overload
 
 from sickbay import _waiting
-from sickbay._action import Action, Ended, performed
+from sickbay._action import Action, Ended
 from sickbay._arguments import unknown
 from sickbay._asking import ask, check_question
 from sickbay._checkpoint import Checkpoint, RolledBack
@@ -15,6 +15,7 @@ from sickbay._errors import BadArgument
 from sickbay._flow import Flow, adrive, drive
 from sickbay._mask import Record
 from sickbay._outcome import Verify
+from sickbay._performing import performed
 from sickbay._ward import Ward
 
 if TYPE_CHECKING:

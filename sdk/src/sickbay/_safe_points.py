@@ -22,6 +22,7 @@ from sickbay._errors import (
     SickbayError,
 )
 from sickbay._flow import Blocking, Flow
+from sickbay._order import Order
 from sickbay._resuming import ordered
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class SafePoints:
         if not goods:
             keeper.say("not rolled back: no checkpoint is known to be good; the agent goes on as it is")
             return None
-        order = self._returns.order_of(goods[min(max(0, streak - 2), len(goods) - 1)])
+        order = Order.of(goods[min(max(0, streak - 2), len(goods) - 1)])
         order.by, order.why, order.asked_by = "supervise", why[:500], "verdict"
         try:
             yield from self._returns.rolling(order)

@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sickbay._action import Action, Ended, performed
+from sickbay._action import Action, Ended
 from sickbay._arguments import unknown
 from sickbay._dependencies import signature_of
 from sickbay._errors import ActionFailed, BadArgument
 from sickbay._flow import Flow, adrive, drive
+from sickbay._performing import performed
 from sickbay._run import EXECUTES, check, check_retries, name_of
 
 if TYPE_CHECKING:

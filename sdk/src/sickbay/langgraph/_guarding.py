@@ -19,9 +19,10 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from sickbay import _outcome, _tools
-from sickbay._action import Action, Ended, performed
+from sickbay._action import Action, Ended
 from sickbay._errors import AgentPauseRequired, BadArgument
 from sickbay._flow import Flow, adrive, drive
+from sickbay._performing import performed
 from sickbay.langgraph._mirror import Mirror
 from sickbay.langgraph._sends import GraphCodec
 
