@@ -126,6 +126,25 @@ def test_without_the_server_it_goes_on_from_what_it_left(tmp_path: Path, peer: P
         assert again.memory == {"n": 9}
 
 
+def test_without_the_server_it_goes_on_from_before_the_failures(tmp_path: Path, peer: Peer) -> None:
+    """What was kept while failures were counting does not take the place of what one can go on from."""
+    agent = agent_of(tmp_path / "home", peer, memory={"n": 0}, heal=False)
+    with agent.run() as run:
+        agent.memory["n"] = 1
+        run.checkpoint()
+        life: Any = agent._life
+        peer.until(lambda: len(peer.depot.taken) == 2 and not life.keeper.packs.waiting())
+        peer.down()
+        fail(run)
+        agent.memory["n"] = 2
+        assert run.checkpoint().standing == "suspect"
+        life.keeper.safe(at_once=True)
+        shutil.copytree(tmp_path / "home", tmp_path / "as it was when it was killed")
+    again = agent_of(tmp_path / "as it was when it was killed", peer, memory={"n": 0})
+    with again.run():
+        assert again.memory == {"n": 1}
+
+
 def test_without_what_it_needs_it_begins_and_says_so(harness: Harness, tmp_path: Path) -> None:
     """Packs are gone and there is no server: the agent runs with what it was given, and a signal says why."""
     with harness.agent(memory={"n": 0}).run():

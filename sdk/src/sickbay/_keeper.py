@@ -75,8 +75,7 @@ class Keeper:
         self.wake: Callable[[], None] = lambda: None
         self._given, self._tools, self._clock = given, tools, home.clock
         self._checks = Checks(checks, self.facts, ledger, home.clock)
-        self._every = given.checkpoint_every.total_seconds()
-        self._due = float("inf")
+        self._every, self._due = given.checkpoint_every.total_seconds(), float("inf")
         self._stateful = given.workspace is not None or given.has_memory
         self._lock = threading.RLock()
         self._tree: Tree | None = None
@@ -264,8 +263,9 @@ class Keeper:
         )  # fmt: skip
         self.shelf.add(taken, self.facts, self._clock.boot())
         self.parent = id
-        if ruling.standing == _standing.GOOD and len(tree.text) <= TEXTS_KEPT:
-            self._texts = {tree.root.hex(): tree.text}
+        if ruling.standing in _standing.USABLE and len(tree.text) <= TEXTS_KEPT:
+            good = [] if ruling.standing == _standing.GOOD else list(self._texts.items())[:1]
+            self._texts = dict([*good, (tree.root.hex(), tree.text)])
         return taken
 
     # — what others ask —
@@ -331,12 +331,14 @@ class Keeper:
         return here if here is not None else self._last.text(root)
 
     def safe(self, *, at_once: bool = False) -> None:
-        """Nothing waits for the server: what a start without it needs is kept over a restart."""
+        """Nothing waits for the server: what a start without it needs, the newest usable, is kept for it."""
         with self._lock:
-            tree = self._tree
+            newest, tree, texts = self.shelf.newest, self._tree, self._texts
+        if tree is not None and (newest is None or newest.standing in _standing.USABLE):
+            texts = {tree.root.hex(): tree.text}
         try:
-            if tree is not None:
-                self._last.keep(tree.root.hex(), tree.text, at_once=at_once)
+            for root, text in list(texts.items())[-1:]:
+                self._last.keep(root, text, at_once=at_once)
             if self.workspace is not None:
                 self.workspace.save(at_once)
                 self.workspace.get_ready(0.0 if at_once else 0.02)
@@ -351,8 +353,7 @@ class Keeper:
     def close(self) -> None:
         if not self.home.is_forked:
             self.packs.sync()
-            is_safe = not self._given.url or not self.packs.waiting()
-            if is_safe and self.directory.exists():
+            if not (self._given.url and self.packs.waiting()) and self.directory.exists():
                 self.safe(at_once=True)
             self.shelf.close()
 

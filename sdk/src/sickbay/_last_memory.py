@@ -1,4 +1,4 @@
-"""The newest memory in a file of its own, for a start without the server that has its checkpoints.
+"""The newest usable memory in a file of its own, for a start without the server that has its checkpoints.
 
 `<home>/checkpoints/memory`: the name of its root, then its text, packed. Written when a run is left, and once
 a minute while nothing waits. It may be old or lost, and is believed only under the name that is asked for.
