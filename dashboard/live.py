@@ -143,11 +143,12 @@ class Guard:
         """A database that is away judges nobody: the next round does."""
         while True:
             await asyncio.sleep(CHECK_S)
-            keys = {socket.session_key for socket in self.sockets}
+            asked = tuple(self.sockets)  # one that opens meanwhile was not asked about
             with contextlib.suppress(Exception):
-                rights = await database_sync_to_async(topics.rights_of)(keys)
-                for socket in tuple(self.sockets):
-                    await socket.judged(rights.get(socket.session_key))
+                rights = await database_sync_to_async(topics.rights_of)({one.session_key for one in asked})
+                for socket in asked:
+                    if socket in self.sockets:
+                        await socket.judged(rights.get(socket.session_key))
 
 
 _guards: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Guard] = weakref.WeakKeyDictionary()
